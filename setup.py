@@ -1,0 +1,45 @@
+"""Package metadata. `requirements.txt` is the complete pinned set that this is tested with."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="structkd_allennlp",
+    version="0.1.0",
+    description=(
+        "An AllenNLP plugin that distils several monolingual sequence taggers "
+        "into one small multilingual one, by the structure of their linear-chain CRFs"
+    ),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["structkd_allennlp", "structkd_allennlp.*"]),
+    package_data={"structkd_allennlp": ["py.typed"]},
+    python_requires=">=3.11,<3.13",
+    # What the package imports. AllenNLP's own metadata asks for a torch that Python 3.11 can not
+    # have, so resolve nothing: `pip install --no-deps -r requirements.txt` first, then this.
+    install_requires=[
+        "allennlp==2.10.1",
+        "allennlp-models==2.10.1",
+        "torch>=2.0",
+        "transformers>=4.30,<4.46",
+        "seqeval>=1.2.2",
+        "conllu>=6.0",
+        "defusedxml>=0.7.1",
+        "spacy>=3.8,<3.9",
+        "rich>=12.6",
+    ],
+    keywords="allennlp nlp sequence-labelling crf knowledge-distillation multilingual",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,34 @@
+from structkd_allennlp.data.dataset_readers import (
+    ConllReader,
+    MultilingualReader,
+    SemEvalAspectReader,
+    UniversalDependenciesPosReader,
+    WikiAnnReader,
+)
+from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
+from structkd_allennlp.distillation.interpolation import ConstantInterpolation, LinearInterpolation
+from structkd_allennlp.distillation.objectives import PosteriorObjective
+from structkd_allennlp.models.structure_kd import StructureKD
+from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
+from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
+from structkd_allennlp.training.callbacks import StructureKDCallback
+from structkd_allennlp.training.learning_rate_schedulers import ReduceOnPlateauLearningRateScheduler
+from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
+
+__all__ = [
+    "BlankSpacyTokenizer",
+    "ConllReader",
+    "ConstantInterpolation",
+    "LinearInterpolation",
+    "MultilingualReader",
+    "MultilingualTaggingMetrics",
+    "PosteriorObjective",
+    "ReduceOnPlateauLearningRateScheduler",
+    "SemEvalAspectReader",
+    "StructureKD",
+    "StructureKDCallback",
+    "StructuredCrfTagger",
+    "StructuredTaggerPredictor",
+    "UniversalDependenciesPosReader",
+    "WikiAnnReader",
+]

@@ -1,0 +1,18 @@
+from structkd_allennlp.data.dataset_readers.conll import ConllReader
+from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
+from structkd_allennlp.data.dataset_readers.semeval_aspect import SemEvalAspectReader
+from structkd_allennlp.data.dataset_readers.tagging_reader import TaggedSentence, TaggingReader
+from structkd_allennlp.data.dataset_readers.universal_dependencies import (
+    UniversalDependenciesPosReader,
+)
+from structkd_allennlp.data.dataset_readers.wikiann import WikiAnnReader
+
+__all__ = [
+    "ConllReader",
+    "MultilingualReader",
+    "SemEvalAspectReader",
+    "TaggedSentence",
+    "TaggingReader",
+    "UniversalDependenciesPosReader",
+    "WikiAnnReader",
+]

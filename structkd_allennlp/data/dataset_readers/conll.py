@@ -1,0 +1,97 @@
+"""Corpora in columns, as of CoNLL-2002 and CoNLL-2003."""
+
+import re
+from typing import Any, Iterator, List, Optional, TextIO, Tuple
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader, Token
+
+from structkd_allennlp.data.dataset_readers.tag_schemes import INPUT_SCHEMES
+from structkd_allennlp.data.dataset_readers.tagging_reader import (
+    ParsedSentence,
+    TaggedSentence,
+    TaggingReader,
+)
+from structkd_allennlp.data.dataset_readers.text_files import NumberedLine, blocks, input_error
+
+DOCUMENT_MARK = "-DOCSTART-"
+
+
+@DatasetReader.register("structkd_conll")
+class ConllReader(TaggingReader):
+    """
+    Reads one token a line, in columns that spaces or tabs separate, with a blank line between
+    sentences. All lines of a file have the same number of columns, at least two. `-DOCSTART-`
+    lines end a sentence and are no tokens.
+
+    Registered as a `DatasetReader` with name "structkd_conll".
+
+    # Parameters
+
+    token_column : `int`, optional (default=`0`)
+        Negative numbers count from the last column.
+    tag_column : `int`, optional (default=`-1`)
+    label_encoding : `str`, optional (default=`"BIO"`)
+    input_encoding : `str`, optional (default=`None`)
+        The scheme, `"IOB1"`, `"BIO"` or `"BIOUL"`, that the tags of the files must keep to if
+        `label_encoding` is set. `None` accepts what `TaggingReader` describes.
+    """
+
+    def __init__(
+        self,
+        token_column: int = 0,
+        tag_column: int = -1,
+        label_encoding: Optional[str] = "BIO",
+        input_encoding: Optional[str] = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(label_encoding=label_encoding, **kwargs)
+        if input_encoding is not None and input_encoding not in INPUT_SCHEMES:
+            raise ConfigurationError(
+                f'unknown "input_encoding": {input_encoding!r}. Use one of '
+                f"{', '.join(INPUT_SCHEMES)}, or null to accept IOB1 and BIO alike."
+            )
+        self.token_column = token_column
+        self.tag_column = tag_column
+        self.input_encoding = input_encoding
+
+    def _parse(self, file: TextIO, path: str, language: Optional[str]) -> Iterator[ParsedSentence]:
+        first: Optional[Tuple[int, int]] = None
+        for block in blocks("" if DOCUMENT_MARK in _split(line) else line for line in file):
+            rows = [_split(line) for _, line in block]
+            first = first or (block[0][0], len(rows[0]))
+            self._check(block, rows, first, path)
+            yield (
+                TaggedSentence(
+                    tokens=[Token(row[self.token_column]) for row in rows],
+                    tags=[row[self.tag_column] for row in rows],
+                    language=language,
+                ),
+                [number for number, _ in block],
+            )
+
+    def _check(
+        self, block: List[NumberedLine], rows: List[List[str]], first: Tuple[int, int], path: str
+    ) -> None:
+        first_line, expected = first
+        for (number, line), row in zip(block, rows, strict=True):
+            if len(row) == expected >= 2:
+                continue
+            problem = f"{len(row)} columns ({line!r}) where "
+            problem += f"line {first_line} has {expected}" if expected >= 2 else "2 are the least"
+            remedy = "Separate columns by spaces or tabs, and sentences by a blank line"
+            raise input_error(path, problem, remedy, line=number)
+        for name in ("token_column", "tag_column"):
+            column = getattr(self, name)
+            if not -expected <= column < expected:
+                raise input_error(
+                    path,
+                    f'"{name}" is {column}, but there are {expected} columns, counted from 0',
+                    f'Correct "{name}" in the dataset reader',
+                    line=first_line,
+                )
+
+
+def _split(line: str) -> List[str]:
+    # Unlike str.split(), not at a no-break space, which may stand inside a number.
+    return re.split("[ \t]+", line.strip(" \t\r\n"))

@@ -1,0 +1,214 @@
+"""Several languages as one stream of sentences."""
+
+import json
+import logging
+import os
+import re
+from dataclasses import replace
+from itertools import islice, zip_longest
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader, Instance, Token
+from allennlp.data.dataset_readers.dataset_reader import PathOrStr
+from allennlp.data.fields import MetadataField
+
+from structkd_allennlp.data.dataset_readers.tagging_reader import TaggedSentence, TaggingReader
+
+logger = logging.getLogger(__name__)
+
+UNDETERMINED = "und"
+"""The language code, after ISO 639-2, of a file whose language nobody knows."""
+
+
+class _File(NamedTuple):
+    path: str
+    reader: TaggingReader
+    language: Optional[str]
+
+
+@DatasetReader.register("multilingual")
+class MultilingualReader(DatasetReader):
+    """
+    Reads the files of several languages in turn, a sentence of each, until the last one ends; each
+    sentence comes once. The files may be in different formats.
+
+    A path can be
+
+    - a dictionary from language to path, or JSON of one;
+    - a pattern such as `data/{language}/train.txt`, read for each of `languages`;
+    - a language and a path, such as `gl=data/gl/test.conllu`;
+    - a plain path. Its language is the one that the file itself names (WikiAnn). If it names none,
+      it is guessed: from the start of the file's name (`en_ewt-ud-test.conllu`, `en.txt`) or from
+      its folder's, where that is a language that is configured or has two letters.
+
+    The parts of files that `TaggingReader` describes work in each of them. The `max_instances` of
+    a wrapped reader limits each language it reads, that of this reader the whole.
+
+    Registered as a `DatasetReader` with name "multilingual".
+
+    # Parameters
+
+    reader : `TaggingReader`, optional (default=`None`)
+        Reads every language that has no reader of its own.
+    readers : `Dict[str, TaggingReader]`, optional (default=`None`)
+        Readers of single languages. One of `reader` and `readers` is needed.
+    languages : `List[str]`, optional (default = the keys of `readers`)
+        What `{language}` stands for in a path.
+    """
+
+    # The hints say `DatasetReader` because only that class can look up a registered name.
+    def __init__(
+        self,
+        reader: Optional[DatasetReader] = None,
+        readers: Optional[Dict[str, DatasetReader]] = None,
+        languages: Optional[List[str]] = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs
+        )
+        self.readers = {
+            language: _tagging_reader(f'"readers.{language}"', own)
+            for language, own in (readers or {}).items()
+        }
+        self.reader = None if reader is None else _tagging_reader('"reader"', reader)
+        if self.reader is None and not self.readers:
+            raise ConfigurationError(
+                'a "multilingual" dataset reader needs a "reader" for all languages or "readers" '
+                "for some of them."
+            )
+        self.languages = list(self.readers) if languages is None else languages
+        for language in self.languages:
+            self._reader_of(language)
+
+    def sentences(
+        self, file_path: Union[PathOrStr, Mapping[str, PathOrStr]]
+    ) -> Iterator[TaggedSentence]:
+        """All sentences of all languages in turn, whatever the worker."""
+        streams = [self._sentences(file) for file in self._files(file_path)]
+        for turn in zip_longest(*streams):
+            yield from (sentence for sentence in turn if sentence is not None)
+
+    def _sentences(self, file: _File) -> Iterator[TaggedSentence]:
+        sentences = file.reader.sentences(file.path, file.language)
+        for sentence in islice(sentences, file.reader.max_instances):
+            language = sentence.language or UNDETERMINED
+            # The language that a file names itself may be one that nothing is configured for.
+            self._reader_of(language, file.path)
+            yield replace(sentence, language=language)
+
+    def _read(self, file_path: Union[PathOrStr, Mapping[str, PathOrStr]]) -> Iterator[Instance]:
+        # Only this reader shards. The wrapped ones never learn of workers, as their own
+        # `sentences` are what is read.
+        for sentence in self.shard_iterable(self.sentences(file_path)):
+            yield self.text_to_instance(sentence.tokens, sentence.tags, sentence.language)
+
+    def text_to_instance(
+        self,
+        tokens: Sequence[Union[str, Token]],
+        tags: Optional[List[str]] = None,
+        language: Optional[str] = None,
+    ) -> Instance:
+        """As the reader of this language does, or else the one for all, or else the first."""
+        return self._any_reader(language).text_to_instance(tokens, tags, language)
+
+    def tokenize(self, text: str, language: Optional[str] = None) -> List[Token]:
+        return self._any_reader(language).tokenize(text, language)
+
+    def apply_token_indexers(self, instance: Instance) -> None:
+        metadata = instance["metadata"]
+        assert isinstance(metadata, MetadataField)
+        self._any_reader(metadata["language"]).apply_token_indexers(instance)
+
+    def _any_reader(self, language: Optional[str]) -> TaggingReader:
+        reader = self.readers.get(language or "", self.reader)
+        return next(iter(self.readers.values())) if reader is None else reader
+
+    def _reader_of(self, language: str, path: Optional[str] = None) -> TaggingReader:
+        reader = self.readers.get(language, self.reader)
+        if reader is None:
+            place = "" if path is None else f"{path}: "
+            raise ConfigurationError(
+                f"{place}no dataset reader for the language {language!r}, only for "
+                f'{", ".join(self.readers)}. Add it to "readers", set a "reader" for all others, '
+                "or state the file's language by writing its path as 'en=path'."
+            )
+        return reader
+
+    def _files(self, file_path: Union[PathOrStr, Mapping[str, PathOrStr]]) -> List[_File]:
+        if not isinstance(file_path, Mapping):
+            path = os.fspath(file_path)
+            if "{language}" in path:
+                if not self.languages:
+                    raise ConfigurationError(
+                        f'{path}: no languages to put for {{language}}. Set "languages" in the '
+                        "dataset reader."
+                    )
+                file_path = {
+                    language: path.replace("{language}", language) for language in self.languages
+                }
+            elif path.lstrip().startswith("{"):
+                file_path = _from_json(path)
+            else:
+                return [self._file(path)]
+        return [
+            _File(os.fspath(path), self._reader_of(language, os.fspath(path)), language)
+            for language, path in file_path.items()
+        ]
+
+    def _file(self, path: str) -> _File:
+        stated = re.fullmatch(r"([A-Za-z]{2,}(?:[-_][A-Za-z0-9]+)*)=(.+)", path)
+        if stated and not os.path.exists(path):
+            return _File(stated[2], self._reader_of(stated[1], path), stated[1])
+        guess = self._guess(path)
+        reader = self._any_reader(guess)
+        if guess is not None or not reader.files_name_language:
+            reader = self._reader_of(guess or UNDETERMINED, path)
+        if reader.language is not None or reader.files_name_language:
+            # Either is worth more than a guess, and a guess must not contradict it.
+            return _File(path, reader, None)
+        if guess is None:
+            logger.warning(
+                "%s: the language of this file is unknown, so it is called %r. "
+                "To state it, write the path as 'en=%s', for example.",
+                path,
+                UNDETERMINED,
+                path,
+            )
+        return _File(path, reader, guess)
+
+    def _guess(self, path: str) -> Optional[str]:
+        folder, name = os.path.split(os.path.abspath(path))
+        candidates = [
+            name.partition(".")[0],
+            re.split(r"[._-]", name)[0],
+            os.path.basename(folder),
+        ]
+        known = {*self.languages, *self.readers}
+        for candidate in candidates:
+            if candidate in known:
+                return candidate
+        return next((c for c in candidates if re.fullmatch("[a-z]{2}", c)), None)
+
+
+def _tagging_reader(name: str, reader: DatasetReader) -> TaggingReader:
+    if not isinstance(reader, TaggingReader):
+        raise ConfigurationError(
+            f'{name} of a "multilingual" dataset reader is a {type(reader).__name__}. Use one of '
+            "structkd_allennlp's readers of tagged sentences there."
+        )
+    return reader
+
+
+def _from_json(text: str) -> Mapping[str, str]:
+    try:
+        paths = json.loads(text)
+        if not all(isinstance(path, str) for path in paths.values()):
+            raise ValueError("a path must be a string")
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{text}: no JSON of a dictionary from language to path ({error}). Write it as "
+            '{"en": "data/en.txt", "es": "data/es.txt"}, for example.'
+        ) from error
+    return paths

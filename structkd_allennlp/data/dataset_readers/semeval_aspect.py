@@ -1,0 +1,192 @@
+"""The opinion targets of SemEval-2016 Task 5."""
+
+import logging
+from collections import Counter
+from enum import StrEnum
+from typing import Any, Iterator, List, Optional, TextIO, Tuple
+from xml.etree.ElementTree import Element
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader, Token
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, iterparse
+
+from structkd_allennlp.data.dataset_readers.tag_schemes import spans_to_bio
+from structkd_allennlp.data.dataset_readers.tagging_reader import (
+    ParsedSentence,
+    TaggedSentence,
+    TaggingReader,
+)
+from structkd_allennlp.data.dataset_readers.text_files import input_error
+
+logger = logging.getLogger(__name__)
+
+Span = Tuple[int, int]
+
+LABEL = "TARGET"
+
+
+class _Counted(StrEnum):
+    """What there is to count in a file, as the log calls it."""
+
+    SENTENCES = "sentences"
+    TARGETS = "targets"
+    IMPLICIT = "opinions without a target"
+    REPEATED = "opinions on a target already counted"
+    OVERLAPPING = "targets dropped for a longer one that overlaps"
+    WIDENED = "targets widened to whole tokens"
+    UTF16 = "targets with offsets in UTF-16 units"
+    UNFIT = "targets dropped because the text at their offsets differs"
+    NO_TEXT = "sentences dropped for want of text"
+
+
+@DatasetReader.register("semeval_aspect")
+class SemEvalAspectReader(TaggingReader):
+    """
+    Reads the XML of SemEval-2016 Task 5, subtask 1, into one `TARGET` entity for each distinct
+    opinion target.
+
+    Offsets may count code points or UTF-16 units; whichever gives the target's text, case aside.
+    A target that neither gives is dropped. One that starts or ends inside a token covers all of
+    it, and of targets that overlap the longest stays. Sentences without opinions, also those
+    marked `OutOfScope`, are sentences without entities; those without text are left out. How
+    often each of these happened in a file is logged.
+
+    The `encoding` of the reader, not the one in the XML declaration, is that of the file.
+
+    Registered as a `DatasetReader` with name "semeval_aspect".
+
+    # Parameters
+
+    label_encoding : `str`, optional (default=`"BIO"`)
+    """
+
+    def __init__(self, label_encoding: Optional[str] = "BIO", **kwargs: Any) -> None:
+        super().__init__(label_encoding=label_encoding, **kwargs)
+
+    def _parse(self, file: TextIO, path: str, language: Optional[str]) -> Iterator[ParsedSentence]:
+        counts: Counter[_Counted] = Counter()
+        try:
+            for _, element in iterparse(file, events=("end",)):
+                if element.tag == "sentence":
+                    sentence = self._sentence(element, path, language, counts)
+                    if sentence is not None:
+                        # The tags made here are good ones, so no message needs their lines.
+                        yield sentence, ()
+                if element.tag in ("sentence", "Review"):
+                    element.clear()
+        except ParseError as error:
+            raise input_error(
+                path,
+                f"malformed XML ({error})",
+                "Correct the file, or name one in the format of SemEval-2016 Task 5",
+                line=error.position[0],
+            ) from error
+        except DefusedXmlException as error:
+            raise input_error(
+                path,
+                f"refused, because XML entities can be an attack ({error!r})",
+                "Remove the entity declarations of the DOCTYPE",
+            ) from error
+        logger.log(
+            logging.WARNING if counts[_Counted.UNFIT] or counts[_Counted.NO_TEXT] else logging.INFO,
+            "%s: %s",
+            path,
+            ", ".join(f"{counts[what]} {what}" for what in _Counted if counts[what]),
+        )
+
+    def _sentence(
+        self, element: Element, path: str, language: Optional[str], counts: Counter[_Counted]
+    ) -> Optional[TaggedSentence]:
+        place = f"{path}, sentence {element.get('id')!r}"
+        text = element.findtext("text") or ""
+        tokens = self.tokenize(text, language)
+        if not tokens:
+            counts[_Counted.NO_TEXT] += 1
+            return None
+        counts[_Counted.SENTENCES] += 1
+        spans = []
+        for opinion in element.iter("Opinion"):
+            target, start, end = _attributes(opinion, place)
+            # The word NULL decides; its offsets are not always zero.
+            if target.strip() in ("", "NULL"):
+                counts[_Counted.IMPLICIT] += 1
+                continue
+            span = _characters(text, target, start, end, counts)
+            if span is None:
+                counts[_Counted.UNFIT] += 1
+            elif span in spans:
+                counts[_Counted.REPEATED] += 1
+            else:
+                spans.append(span)
+        chosen = _tokens(spans, tokens, place, counts)
+        counts[_Counted.TARGETS] += len(chosen)
+        tags = spans_to_bio(((LABEL, span) for span in chosen), len(tokens))
+        return TaggedSentence(tokens, tags, language)
+
+
+def _attributes(opinion: Element, place: str) -> Tuple[str, int, int]:
+    values = [opinion.get(name) for name in ("target", "from", "to")]
+    try:
+        target, start, end = values
+        if target is None or start is None or end is None:
+            raise ValueError
+        return target, int(start), int(end)
+    except ValueError as error:
+        raise input_error(
+            place,
+            "an <Opinion> with target={!r} from={!r} to={!r}".format(*values),
+            'Give it a target (or "NULL") and whole numbers as offsets',
+        ) from error
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _characters(
+    text: str, target: str, start: int, end: int, counts: Counter[_Counted]
+) -> Optional[Span]:
+    """The code points that a target covers, less outer white space; `None` if it does not fit."""
+    code_points = (start, end)
+    utf16 = (_from_utf16(text, start), _from_utf16(text, end))
+    for first, last in dict.fromkeys((code_points, utf16)):
+        covered = text[first:last] if 0 <= first < last else ""
+        if _normal(covered) == _normal(target):
+            counts[_Counted.UTF16] += (first, last) != code_points
+            first += len(covered) - len(covered.lstrip())
+            return first, first + len(covered.strip())
+    return None
+
+
+def _from_utf16(text: str, offset: int) -> int:
+    units = text.encode("utf-16-le")[: 2 * max(offset, 0)]
+    return len(units.decode("utf-16-le", errors="ignore"))
+
+
+def _tokens(
+    spans: List[Span], tokens: List[Token], place: str, counts: Counter[_Counted]
+) -> List[Span]:
+    """The tokens, both ends included, that targets touch, where each token is in one target."""
+    bounds = []
+    for token in tokens:
+        if token.idx is None or token.text is None:
+            raise ConfigurationError(
+                f"{place}: the tokenizer of the dataset reader gives no offsets. "
+                'Use one that does, such as "blank_spacy" or "spacy".'
+            )
+        bounds.append((token.idx, token.idx_end or token.idx + len(token.text)))
+    chosen: List[Span] = []
+    # A sort keeps the order of what is equal, so of two equally long targets the first stays.
+    for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
+        touched = [i for i, (left, right) in enumerate(bounds) if left < end and start < right]
+        if not touched:
+            counts[_Counted.UNFIT] += 1
+            continue
+        first, last = touched[0], touched[-1]
+        if any(first <= other[1] and other[0] <= last for other in chosen):
+            counts[_Counted.OVERLAPPING] += 1
+            continue
+        counts[_Counted.WIDENED] += (bounds[first][0], bounds[last][1]) != (start, end)
+        chosen.append((first, last))
+    return chosen

@@ -1,0 +1,245 @@
+"""What the readers of all corpora have in common."""
+
+import os
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, TextIO, Tuple, Union
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Field, Instance, Token, TokenIndexer, Tokenizer
+from allennlp.data.dataset_readers import DatasetReader
+from allennlp.data.dataset_readers.dataset_reader import PathOrStr
+from allennlp.data.fields import MetadataField, TextField
+from allennlp.data.token_indexers import SingleIdTokenIndexer
+
+from structkd_allennlp.data.dataset_readers.tag_schemes import (
+    OUTPUT_SCHEMES,
+    TagSchemeError,
+    is_bioul,
+    recode,
+)
+from structkd_allennlp.data.dataset_readers.text_files import input_error, open_text
+from structkd_allennlp.data.fields.tag_sequence_field import TagSequenceField
+from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import (
+    MULTI_LANGUAGE,
+    blank_spacy_tokenizer,
+)
+
+
+@dataclass(frozen=True)
+class TaggedSentence:
+    """One sentence of a corpus."""
+
+    tokens: List[Token]
+    tags: Optional[List[str]]
+    language: Optional[str]
+
+
+ParsedSentence = Tuple[TaggedSentence, Sequence[int]]
+"""A sentence with its tags as they stand in the file, and the line of each."""
+
+
+class TaggingReader(DatasetReader):
+    """
+    The base of the readers of tagged sentences. A subclass parses its format in `_parse`; all
+    else, such as recoding, sharding and the making of instances, is here. Files are read as a
+    stream.
+
+    A path may end in `#every=N`, which reads each N-th sentence only, or in `#not-every=N`, which
+    reads all the others. So a corpus without development data is split in the same way each time:
+    `train.xml#not-every=10` to train on, `train.xml#every=10` to stop by.
+
+    Instances have the fields `tokens` (a `TextField`), `metadata` (`words`, `language`, and `tags`
+    where they are known) and, where they are known, `tags` (a `TagSequenceField`).
+
+    # Parameters
+
+    token_indexers : `Dict[str, TokenIndexer]`, optional (default=`None`)
+        The default is `{"tokens": SingleIdTokenIndexer()}`.
+    language : `str`, optional (default=`None`)
+        The language of the files, for the metadata and the choice of a tokenizer.
+    label_encoding : `str`, optional (default=`None`)
+        The scheme of the labels made, `"BIO"` or `"BIOUL"`. Tags in IOB1 or BIO are recoded, an
+        `I-X` that does not go on an entity starting one, as conlleval counts. From its first tag
+        with `L-` or `U-` on, a file has to be valid BIOUL. `None` takes tags as they are.
+    tokenizer : `Tokenizer`, optional (default=`None`)
+        For raw text; the default is spaCy's blank tokenizer of the language.
+    label_namespace : `str`, optional (default=`"labels"`)
+    encoding : `str`, optional (default=`"utf-8"`)
+        Of the files.
+
+    Raises `ConfigurationError` for input that can not be read, with the file, the line, the value
+    and a remedy.
+    """
+
+    files_name_language: bool = False
+    """Whether the files of this format say which language they are in."""
+
+    input_encoding: Optional[str] = None
+    """The scheme that tags must keep to; see `recode`."""
+
+    def __init__(
+        self,
+        token_indexers: Optional[Dict[str, TokenIndexer]] = None,
+        language: Optional[str] = None,
+        label_encoding: Optional[str] = None,
+        tokenizer: Optional[Tokenizer] = None,
+        label_namespace: str = "labels",
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs
+        )
+        if label_encoding is not None and label_encoding not in OUTPUT_SCHEMES:
+            raise ConfigurationError(
+                f'unknown "label_encoding": {label_encoding!r}. Use one of '
+                f"{', '.join(OUTPUT_SCHEMES)}, or null to take tags as they are."
+            )
+        try:
+            "".encode(encoding)
+        except LookupError as error:
+            raise ConfigurationError(
+                f'unknown "encoding": {encoding!r}. Use the name of a text encoding that Python '
+                'knows, such as "utf-8" or "iso-8859-1".'
+            ) from error
+        self.token_indexers = token_indexers or {"tokens": SingleIdTokenIndexer()}
+        self.language = language
+        self.label_encoding = label_encoding
+        self.tokenizer = tokenizer
+        self.label_namespace = label_namespace
+        self.encoding = encoding
+
+    def _parse(self, file: TextIO, path: str, language: Optional[str]) -> Iterator[ParsedSentence]:
+        """
+        The sentences of an open file. `path` is for messages; `language` is what the caller or
+        the configuration says that the file is in.
+        """
+        raise NotImplementedError
+
+    def sentences(
+        self, file_path: PathOrStr, language: Optional[str] = None
+    ) -> Iterator[TaggedSentence]:
+        """
+        All sentences of a file, whatever the worker, with tags in `label_encoding`.
+
+        # Parameters
+
+        file_path : `PathOrStr`
+        language : `str`, optional (default=`None`)
+            Goes before the language of the reader.
+        """
+        language = language or self.language
+        path, part = _locate(os.fspath(file_path), language)
+        scheme = self.input_encoding
+        found = selected = 0
+        with open_text(path, self.encoding) as file:
+            for sentence, lines in self._parse(file, path, language):
+                found += 1
+                if not part.selects(found):
+                    continue
+                if self.label_encoding and sentence.tags:
+                    if scheme is None and is_bioul(sentence.tags):
+                        scheme = "BIOUL"
+                    tags = self._recode(sentence.tags, scheme, path, lines)
+                    sentence = replace(sentence, tags=tags)
+                selected += 1
+                yield sentence
+        if not selected:
+            problem = f"only {found} sentences, none in this part" if found else "no sentences"
+            raise input_error(
+                os.fspath(file_path), problem, "Name a file that has some in this reader's format"
+            )
+
+    def _recode(
+        self, tags: List[str], scheme: Optional[str], path: str, lines: Sequence[int]
+    ) -> List[str]:
+        assert self.label_encoding is not None
+        try:
+            return recode(tags, self.label_encoding, scheme)
+        except TagSchemeError as error:
+            problem = error.problem
+            remedy = 'Correct the tag, or set "label_encoding": null to take tags as they are'
+            if self.input_encoding is not None:
+                problem += f', which is the configured "input_encoding": {self.input_encoding!r}'
+                remedy = 'Correct the tag or the "input_encoding" (null accepts IOB1 and BIO)'
+            elif scheme is not None:
+                problem += f", which the file is read as since it has {scheme} tags (L- or U-)"
+            raise input_error(path, problem, remedy, line=lines[error.index]) from error
+
+    def _read(self, file_path: PathOrStr) -> Iterator[Instance]:
+        for sentence in self.shard_iterable(self.sentences(file_path)):
+            yield self.text_to_instance(sentence.tokens, sentence.tags, sentence.language)
+
+    def tokenize(self, text: str, language: Optional[str] = None) -> List[Token]:
+        """Splits raw text of this language (default: the reader's) into tokens."""
+        if self.tokenizer is not None:
+            return self.tokenizer.tokenize(text)
+        return blank_spacy_tokenizer(language or self.language or MULTI_LANGUAGE).tokenize(text)
+
+    def text_to_instance(
+        self,
+        tokens: Sequence[Union[str, Token]],
+        tags: Optional[List[str]] = None,
+        language: Optional[str] = None,
+    ) -> Instance:
+        """
+        # Parameters
+
+        tokens : `Sequence[Union[str, Token]]`
+        tags : `List[str]`, optional (default=`None`)
+            One a token, in the reader's `label_encoding`.
+        language : `str`, optional (default=`None`)
+            The default is the reader's language.
+        """
+        if not tokens:
+            raise ConfigurationError("A sentence without tokens can not be tagged. Leave it out.")
+        words = [Token(token) if isinstance(token, str) else token for token in tokens]
+        text_field = TextField(words)
+        metadata: Dict[str, Any] = {
+            "words": [word.text for word in words],
+            "language": language or self.language,
+        }
+        fields: Dict[str, Field] = {"tokens": text_field}
+        if tags is not None:
+            metadata["tags"] = tags
+            fields["tags"] = TagSequenceField(tags, text_field, self.label_namespace)
+        fields["metadata"] = MetadataField(metadata)
+        return Instance(fields)
+
+    def apply_token_indexers(self, instance: Instance) -> None:
+        text_field = instance["tokens"]
+        assert isinstance(text_field, TextField)
+        text_field.token_indexers = self.token_indexers
+
+
+class _Part(NamedTuple):
+    """Each `n`-th sentence, or all others."""
+
+    n: int = 1
+    others: bool = False
+
+    def selects(self, number: int) -> bool:
+        """Whether the sentence of this number, counted from 1, is in the part."""
+        return (number % self.n == 0) != self.others
+
+
+def _locate(path: str, language: Optional[str]) -> Tuple[str, _Part]:
+    """The file that a path stands for, and the part of it."""
+    part = _Part()
+    base, sign, suffix = path.rpartition("#")
+    if sign and not os.path.exists(path):
+        match = re.fullmatch(r"(not-)?every=(\d+)", suffix, flags=re.ASCII)
+        if match and int(match[2]) >= 2:
+            path, part = base, _Part(int(match[2]), others=bool(match[1]))
+        elif match or os.path.exists(base):
+            raise input_error(
+                path,
+                f"{'#' + suffix!r} names no part of a file",
+                "End the path in #every=N or #not-every=N, N being 2 or more",
+            )
+    if not os.path.isfile(path):
+        problem = "is a directory" if os.path.isdir(path) else "no such file"
+        of_language = f" for the language {language!r}" if language else ""
+        raise input_error(path, problem + of_language, "Correct the path in the configuration")
+    return path, part

@@ -1,0 +1,33 @@
+"""The gold labels of a sentence, some of which a model may never have seen."""
+
+from typing import List
+
+from allennlp.data.fields import SequenceLabelField
+from allennlp.data.vocabulary import Vocabulary
+
+UNKNOWN_TAG = -100
+"""The index of a label that the vocabulary does not hold."""
+
+
+class TagSequenceField(SequenceLabelField):
+    """
+    A `SequenceLabelField` in which a label that the vocabulary does not know gets the index
+    `UNKNOWN_TAG`, where its parent would raise. Zero-shot evaluation needs that: a treebank or a
+    NER corpus of a new language may use a label that no training corpus has.
+
+    # Parameters
+
+    labels : `Union[List[str], List[int]]`
+    sequence_field : `SequenceField`
+    label_namespace : `str`, optional (default=`"labels"`)
+    """
+
+    __slots__: List[str] = []
+
+    def index(self, vocab: Vocabulary) -> None:
+        if not self._skip_indexing:
+            known = vocab.get_token_to_index_vocabulary(self._label_namespace)
+            self._indexed_labels = [known.get(str(label), UNKNOWN_TAG) for label in self.labels]
+
+    def empty_field(self) -> "TagSequenceField":
+        return TagSequenceField([], self.sequence_field.empty_field(), self._label_namespace)

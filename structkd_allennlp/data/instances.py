@@ -1,0 +1,30 @@
+"""From words to a model's input, whatever reader the model was trained with, and back."""
+
+from typing import Any, Dict, List, Optional
+
+from allennlp.data import DatasetReader, Instance, Token
+from allennlp.data.fields import MetadataField
+
+from structkd_allennlp.data.dataset_readers import MultilingualReader, TaggingReader
+
+
+def instance_of_words(
+    reader: DatasetReader, tokens: List[Token], language: Optional[str]
+) -> Instance:
+    """
+    An indexable instance without tags, from any tagging reader: ours, which are told the language,
+    or one of allennlp-models, which know none.
+    """
+    if isinstance(reader, (TaggingReader, MultilingualReader)):
+        instance = reader.text_to_instance(tokens, language=language)
+    else:
+        instance = reader.text_to_instance(tokens)
+    reader.apply_token_indexers(instance)
+    return instance
+
+
+def metadata_of(instance: Instance) -> Dict[str, Any]:
+    """What the instance carries beside its tensors, such as `words` and `language`."""
+    field = instance["metadata"]
+    assert isinstance(field, MetadataField)
+    return field.metadata

@@ -1,0 +1,150 @@
+from typing import Any, Dict, List, Optional, Union
+
+import torch
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import TextFieldTensors, Vocabulary
+from allennlp.models.model import Model
+from allennlp.training.metrics import Average
+from torch import Tensor
+
+from structkd_allennlp.distillation.interpolation import InterpolationSchedule
+from structkd_allennlp.distillation.objectives import DistillationObjective
+from structkd_allennlp.distillation.teachers import Teachers
+from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger, emission_scores
+from structkd_allennlp.modules.linear_chain import LinearChain
+
+
+@Model.register("structure_kd")
+class StructureKD(Model):
+    """
+    Distils one or more frozen teachers into a student tagger (Wang et al., ACL 2020):
+
+        loss = lambda * L_distillation + (1 - lambda) * L_nll,
+
+    each a mean over the sentences of the batch. Outside of training it is its student: it
+    evaluates and predicts without any teacher.
+
+    The teachers are no part of the module: they are loaded when training starts, are never trained,
+    and are in neither the `state_dict` nor the archive. An archive of this model loads where no
+    teacher file exists any more.
+
+    To have every teacher checked against the training data before the first step, and for
+    schedules of lambda that depend on the position in training, add the trainer callback
+    `{"type": "structure_kd"}`.
+
+    Registered as a `Model` with name "structure_kd".
+
+    # Parameters
+
+    student : `Model`
+        A `structured_crf_tagger`.
+    teachers : `Union[str, Dict[str, Union[str, List[str]]]]`
+        By language, the archive that teaches it, or a list of archives whose losses are averaged;
+        or one archive for all languages.
+    objective : `DistillationObjective`
+    interpolation : `InterpolationSchedule`
+        Gives lambda.
+
+    # Raises
+
+    `ConfigurationError` for a student of another type; in training, for teachers that are missing
+    or do not fit, for a language without a teacher, and for a schedule that needs the callback.
+    """
+
+    default_predictor = "structured_tagger"
+
+    def __init__(
+        self,
+        vocab: Vocabulary,
+        student: Model,
+        teachers: Union[str, Dict[str, Union[str, List[str]]]],
+        objective: DistillationObjective,
+        interpolation: InterpolationSchedule,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(vocab, **kwargs)
+        if not isinstance(student, StructuredCrfTagger):
+            raise ConfigurationError(
+                f"the student is a {type(student).__name__}: it must be of type "
+                "structured_crf_tagger"
+            )
+        self.student = student
+        self.teachers = Teachers(teachers, student)
+        self.objective = objective
+        self.interpolation = interpolation
+        # How far training has come, in epochs. The callback keeps it up to date.
+        self.epochs: Optional[float] = None
+        self._stepped = False
+        self._averages = {
+            "lambda": Average(),
+            "distillation_loss": Average(),
+            "nll_loss": Average(),
+        }
+
+    def forward(  # type: ignore[override]
+        self,
+        tokens: TextFieldTensors,
+        metadata: List[Dict[str, Any]],
+        tags: Optional[torch.LongTensor] = None,
+        **kwargs: Any,
+    ) -> Dict[str, Any]:
+        """
+        # Parameters
+
+        tokens : `TextFieldTensors`
+        metadata : `List[Dict[str, Any]]`
+            Of each sentence, its `words` and its `language`.
+        tags : `torch.LongTensor`, optional
+            `(batch, length)`: the gold labels. Without them, training is distillation alone.
+
+        # Returns
+
+        What the student returns. In training `logits`, `mask` and the interpolated `loss`.
+        """
+        if not self.training:
+            return self.student(tokens=tokens, tags=tags, metadata=metadata, **kwargs)
+
+        logits, mask = emission_scores(self.student, tokens)
+        chain = self.student.chain(logits, mask)
+        loss = distillation_loss = self._distillation_loss(chain, metadata)
+        weight = 1.0
+        if tags is not None:
+            nll = self.student.negative_log_likelihood(chain, logits, mask, tags, metadata)
+            weight = self._weight()
+            loss = weight * distillation_loss + (1 - weight) * nll
+            self._averages["nll_loss"](nll.item())
+        self._averages["lambda"](weight)
+        self._averages["distillation_loss"](distillation_loss.item())
+        return {"logits": logits, "mask": mask, "loss": loss}
+
+    def _distillation_loss(self, chain: LinearChain, metadata: List[Dict[str, Any]]) -> Tensor:
+        """The mean over sentences, a scalar."""
+        sentences = [sentence["words"] for sentence in metadata]
+        languages = [sentence.get("language") for sentence in metadata]
+        losses = [
+            self.objective(teacher, chain) * weights
+            for teacher, weights in self.teachers.chains(sentences, languages)
+        ]
+        return torch.stack(losses).sum(0).mean()
+
+    def _weight(self) -> float:
+        """Lambda of this step."""
+        if self.epochs is not None or not self.interpolation.needs_position:
+            return self.interpolation(self.epochs or 0.0)
+        # The first step is at the start, whoever takes it. After it somebody has to keep count.
+        if self._stepped:
+            raise ConfigurationError(
+                "the interpolation schedule depends on how far training has come, which nobody "
+                'tells the model: add {"type": "structure_kd"} to the callbacks of the trainer'
+            )
+        self._stepped = True
+        return self.interpolation(0.0)
+
+    def make_output_human_readable(self, output_dict: Dict[str, Any]) -> Dict[str, Any]:
+        return self.student.make_output_human_readable(output_dict)
+
+    def get_metrics(self, reset: bool = False) -> Dict[str, float]:
+        metrics = self.student.get_metrics(reset)
+        if self.training:
+            metrics.update({k: float(v.get_metric(reset)) for k, v in self._averages.items()})
+        return metrics

@@ -1,0 +1,84 @@
+import logging
+from typing import Any
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.training import GradientDescentTrainer
+from allennlp.training.callbacks import TrainerCallback
+
+from structkd_allennlp.data.instances import metadata_of
+from structkd_allennlp.models.structure_kd import StructureKD
+
+logger = logging.getLogger(__name__)
+
+
+@TrainerCallback.register("structure_kd")
+class StructureKDCallback(TrainerCallback):
+    """
+    Ties a `structure_kd` model to its trainer: before the first step it has every teacher that the
+    training data needs loaded and checked, and at every step it tells the model how far training
+    has come, which is what schedules of lambda go by. The trainer restores its position from a
+    checkpoint, so a recovered run has the same lambda at every step as an uninterrupted one.
+
+    Registered as a `TrainerCallback` with name "structure_kd".
+
+    # Raises
+
+    `ConfigurationError`, before the first step, where the model is no `structure_kd`, a language of
+    the training data has no teacher, or a teacher is missing or does not fit.
+    """
+
+    def on_start(
+        self, trainer: GradientDescentTrainer, is_primary: bool = True, **kwargs: Any
+    ) -> None:
+        super().on_start(trainer, is_primary, **kwargs)
+        model = trainer.model
+        if not isinstance(model, StructureKD):
+            raise ConfigurationError(
+                f"the trainer callback structure_kd is for a structure_kd model, not for a "
+                f"{type(model).__name__}: take it out of the callbacks of the trainer"
+            )
+        self._model = model
+        languages = {
+            metadata_of(instance).get("language")
+            for instance in trainer.data_loader.iter_instances()
+        }
+        model.teachers.load(sorted(languages, key=str))
+        self._set_position(
+            trainer,
+            trainer._start_after_epochs_completed,
+            trainer._start_after_batches_in_epoch_completed,
+        )
+
+    def on_batch(  # type: ignore[override]
+        self,
+        trainer: GradientDescentTrainer,
+        batch_inputs: Any,
+        batch_outputs: Any,
+        batch_metrics: Any,
+        epoch: int,
+        batch_number: int,
+        is_training: bool,
+        **kwargs: Any,
+    ) -> None:
+        if is_training:
+            self._set_position(trainer, epoch, batch_number)
+
+    def on_epoch(
+        self,
+        trainer: GradientDescentTrainer,
+        metrics: Any,
+        epoch: int,
+        is_primary: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self._set_position(trainer, epoch + 1, 0)
+
+    def _set_position(self, trainer: GradientDescentTrainer, epochs: int, steps: int) -> None:
+        """After `steps` optimiser steps of the epoch that follows `epochs` complete ones."""
+        try:
+            batches = len(trainer.data_loader)
+        except TypeError:
+            # A data loader that streams does not know its length: lambda changes by epochs alone.
+            batches = 0
+        steps_per_epoch = -(-batches // trainer._num_gradient_accumulation_steps)
+        self._model.epochs = epochs + (min(steps / steps_per_epoch, 1.0) if batches else 0.0)

@@ -1,0 +1,154 @@
+"""Tagging metrics by language."""
+
+from collections import Counter
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import torch.distributed as dist
+from allennlp.common.util import is_distributed
+from allennlp.training.metrics import Metric
+
+from structkd_allennlp.modules.entity_spans import entity_spans
+
+# What one key of a counter counts: (language, quantity, type), where type is an entity type, or a
+# label where tokens are what is scored.
+_Key = Tuple[str, str, str]
+
+
+@Metric.register("multilingual_tagging")
+class MultilingualTaggingMetrics(Metric):
+    """
+    Token accuracy and, for span tasks, exact-match span precision, recall and F1, which equal
+    conlleval's figures (as fractions). Everything is counted on tag strings, so a gold tag that
+    the model's vocabulary has never seen is simply a tag that no prediction equals.
+
+    `get_metric` returns, each between 0 and 1:
+
+    - `accuracy`, and for span tasks `precision-overall`, `recall-overall`, `f1-measure-overall`,
+      over all sentences;
+    - `accuracy/LANGUAGE`, `f1-measure/LANGUAGE` and so on for every language seen;
+    - `accuracy/macro` and `f1-measure/macro`: the unweighted means over those languages;
+    - with `verbose`, `precision-TYPE`, `recall-TYPE` and `f1-measure-TYPE` of every entity type (or
+      label, where the task has no spans).
+
+    Under distributed training the counts of all workers are added up when the metric is read, so
+    every worker must read it.
+
+    # Parameters
+
+    spans : `bool`, optional (default = `True`)
+        Whether the tags encode spans.
+    verbose : `bool`, optional (default = `False`)
+    """
+
+    supports_distributed = True
+
+    def __init__(self, spans: bool = True, verbose: bool = False) -> None:
+        self._spans = spans
+        self._verbose = verbose
+        self._counts: Counter[_Key] = Counter()
+
+    def __call__(  # type: ignore[override]
+        self,
+        predictions: Sequence[Sequence[str]],
+        gold_tags: Sequence[Sequence[str]],
+        languages: Optional[Sequence[Optional[str]]] = None,
+    ) -> None:
+        """
+        # Parameters
+
+        predictions, gold_tags : `Sequence[Sequence[str]]`
+            The tags of each sentence, without padding.
+        languages : `Sequence[Optional[str]]`, optional
+            The language of each sentence; `und`, undetermined, where there is none.
+
+        # Raises
+
+        `ValueError` where a sentence has more or fewer predicted than gold tags.
+        """
+        for i, (predicted, gold) in enumerate(zip(predictions, gold_tags, strict=True)):
+            language = (languages[i] if languages else None) or "und"
+            if len(predicted) != len(gold):
+                raise ValueError(
+                    f"a sentence has {len(predicted)} predicted and {len(gold)} gold tags"
+                )
+            correct = sum(p == g for p, g in zip(predicted, gold, strict=True))
+            self._counts[language, "tokens", ""] += len(gold)
+            self._counts[language, "correct tokens", ""] += correct
+            found, wanted = set(self._items(predicted)), set(self._items(gold))
+            for quantity, items in (
+                ("found", found),
+                ("wanted", wanted),
+                ("correct", found & wanted),
+            ):
+                for item in items:
+                    self._counts[language, quantity, item[0]] += 1
+
+    def _items(self, tags: Sequence[str]) -> List[Any]:
+        """What is scored by type: entities, or else tokens by label. The type comes first."""
+        if self._spans:
+            return list(entity_spans(tags))
+        return [(tag, i) for i, tag in enumerate(tags)] if self._verbose else []
+
+    def get_metric(self, reset: bool = False) -> Dict[str, float]:
+        counts = self._all_workers_counts()
+        if reset:
+            self.reset()
+        languages = sorted({language for language, _, _ in counts})
+        if not languages:
+            return {}
+
+        overall = self._scores(_select(counts))
+        metrics = {"accuracy": overall.pop("accuracy")}
+        metrics.update({f"{name}-overall": value for name, value in overall.items()})
+        by_language = {
+            language: self._scores(_select(counts, language=language)) for language in languages
+        }
+        for language, scores in by_language.items():
+            metrics.update({f"{name}/{language}": value for name, value in scores.items()})
+        for name in ("accuracy", "f1-measure") if self._spans else ("accuracy",):
+            values = [scores[name] for scores in by_language.values()]
+            metrics[f"{name}/macro"] = sum(values) / len(values)
+        if self._verbose:
+            for type_ in sorted({type_ for _, _, type_ in counts if type_}):
+                scores = _precision_recall_f1(_select(counts, type_=type_))
+                metrics.update({f"{name}-{type_}": value for name, value in scores.items()})
+        return metrics
+
+    def _scores(self, counts: Mapping[str, int]) -> Dict[str, float]:
+        scores = {"accuracy": _ratio(counts["correct tokens"], counts["tokens"])}
+        if self._spans:
+            scores.update(_precision_recall_f1(counts))
+        return scores
+
+    def _all_workers_counts(self) -> Counter[_Key]:
+        if not is_distributed():
+            return self._counts
+        gathered: List[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(gathered, self._counts)
+        return sum(gathered, Counter())
+
+    def reset(self) -> None:
+        self._counts = Counter()
+
+
+def _select(
+    counts: Mapping[_Key, int], language: Optional[str] = None, type_: Optional[str] = None
+) -> Counter[str]:
+    selected: Counter[str] = Counter()
+    for (of_language, quantity, of_type), count in counts.items():
+        if language in (None, of_language) and type_ in (None, of_type):
+            selected[quantity] += count
+    return selected
+
+
+def _precision_recall_f1(counts: Mapping[str, int]) -> Dict[str, float]:
+    # 2 * correct / (found + wanted) is the harmonic mean without a division by zero of its own.
+    return {
+        "precision": _ratio(counts["correct"], counts["found"]),
+        "recall": _ratio(counts["correct"], counts["wanted"]),
+        "f1-measure": _ratio(2 * counts["correct"], counts["found"] + counts["wanted"]),
+    }
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,266 @@
+import json
+import logging
+from collections import Counter
+from copy import deepcopy
+from typing import Any, Dict, List
+
+import pytest
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader, Vocabulary
+from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.data.dataset_readers.dataset_reader import WorkerInfo
+
+from structkd_allennlp.data import ConllReader, MultilingualReader, WikiAnnReader
+from tests.data import FIXTURES, complaint
+
+CONLL = str(FIXTURES / "conll" / "{language}" / "train.txt")
+
+
+def make(**params: Any) -> MultilingualReader:
+    reader = DatasetReader.from_params(Params(deepcopy({"type": "multilingual", **params})))
+    assert isinstance(reader, MultilingualReader)
+    return reader
+
+
+def write(path, n: int, name: str = "w", wikiann: str = "") -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row = f"{wikiann}:{{}}\tO\n\n" if wikiann else "{} O\n\n"
+    path.write_text("".join(row.format(f"{name}{i}") for i in range(n)))
+    return str(path)
+
+
+def read(reader: MultilingualReader, path: Any) -> List[str]:
+    """`language:word` of the first word of each instance."""
+    return [
+        f"{instance['metadata']['language']}:{instance['metadata']['words'][0]}"  # type: ignore[index]
+        for instance in reader.read(path)
+    ]
+
+
+@pytest.fixture
+def two(tmp_path) -> Dict[str, str]:
+    return {"en": write(tmp_path / "en.txt", 2), "es": write(tmp_path / "es.txt", 4)}
+
+
+TWO = ["en:w0", "es:w0", "en:w1", "es:w1", "es:w2", "es:w3"]
+
+
+def test_all_forms_of_a_path_read_the_languages_in_turn(two, tmp_path):
+    reader = make(reader="structkd_conll", languages=["en", "es"])
+    assert read(reader, two) == TWO
+    assert read(reader, json.dumps(two)) == TWO
+    assert read(reader, str(tmp_path / "{language}.txt")) == TWO
+    assert read(reader, tmp_path / "{language}.txt") == TWO
+    assert read(reader, f"pt={two['en']}") == ["pt:w0", "pt:w1"]
+    assert read(reader, two["en"]) == ["en:w0", "en:w1"]
+    assert read(reader, {"es": two["es"]}) == ["es:w0", "es:w1", "es:w2", "es:w3"]
+    assert read(reader, str(tmp_path / "{language}.txt#every=2")) == ["en:w1", "es:w1", "es:w3"]
+    assert read(reader, f"pt={two['es']}#not-every=2") == ["pt:w0", "pt:w2"]
+
+
+def test_a_pattern_that_starts_with_the_language(two, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read(make(reader="structkd_conll", languages=["en"]), "{language}.txt") == TWO[0:3:2]
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        ("x/en_ewt-ud-test.conllu", "en"),
+        ("x/en.txt", "en"),
+        ("x/zh-classical.txt", "zh-classical"),
+        ("x/es-train", "es"),
+        ("gl/test.conllu", "gl"),
+        ("simple/test", "simple"),
+        # A configured language goes before two letters.
+        ("es/my_test.txt", "es"),
+        ("xyz/test.txt", "und"),
+        ("EN/test.txt", "und"),
+    ],
+)
+def test_guessed_languages(tmp_path, caplog, name, language):
+    path = write(tmp_path / name, 1)
+    reader = make(reader="structkd_conll", languages=["es", "zh-classical", "simple"])
+    with caplog.at_level(logging.WARNING):
+        assert read(reader, path) == [f"{language}:w0"]
+    warnings = [r.getMessage() for r in caplog.records if path in r.getMessage()]
+    assert len(warnings) == (language == "und")
+    if warnings:
+        assert f"'en={path}'" in warnings[0]
+
+
+def test_an_equals_sign_in_the_name_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "pt=x", 1, "literal")
+    write(tmp_path / "x", 1, "other")
+    reader = make(reader="structkd_conll")
+    assert read(reader, "pt=x") == ["und:literal0"]
+    assert read(reader, "es=x") == ["es:other0"]
+
+
+def test_what_a_file_says_of_its_language_beats_a_guess(tmp_path):
+    path = write(tmp_path / "en" / "train", 1, wikiann="de")
+    reader = make(reader="wikiann")
+    assert read(reader, path) == ["de:w0"]
+    assert read(reader, f"de={path}") == ["de:w0"]
+    for stated in (f"en={path}", {"en": path}):
+        assert "'de' where the configuration says 'en'" in complaint(
+            lambda stated=stated: reader.read(stated)
+        )
+    configured = make(reader={"type": "structkd_conll", "language": "it"})
+    assert read(configured, write(tmp_path / "en.txt", 1)) == ["it:w0"]
+
+
+def test_a_file_of_an_unknown_name_can_still_name_its_language(tmp_path):
+    path = write(tmp_path / "somewhere" / "train", 1, wikiann="es")
+    readers = {"en": {"type": "wikiann"}, "es": {"type": "wikiann"}}
+    assert read(make(readers=readers), path) == ["es:w0"]
+    other = write(tmp_path / "somewhere" / "test", 1, wikiann="fr")
+    message = complaint(lambda: make(readers=readers).read(other))
+    assert message.startswith(f"{other}: no dataset reader for the language 'fr'")
+
+
+def test_each_language_may_have_its_format_and_indexers(tmp_path):
+    two = {"en": write(tmp_path / "a", 1), "es": write(tmp_path / "b", 1, wikiann="es")}
+    reader = make(
+        readers={
+            "en": {"type": "structkd_conll", "token_indexers": {"en": "single_id"}},
+            "es": {"type": "wikiann", "token_indexers": {"es": "single_id"}},
+        },
+    )
+    assert reader.languages == ["en", "es"]
+    instances = list(reader.read(two))
+    assert [list(i["tokens"].token_indexers) for i in instances] == [["en"], ["es"]]
+    instance = reader.text_to_instance(["a"], language="es")
+    assert instance["tokens"]._token_indexers is None
+    reader.apply_token_indexers(instance)
+    assert list(instance["tokens"].token_indexers) == ["es"]
+
+
+def test_text_goes_to_the_reader_of_its_language():
+    reader = make(readers={"en": {"type": "structkd_conll", "label_namespace": "a_tags"}})
+    default = make(
+        reader={"type": "structkd_conll", "label_namespace": "b_tags"},
+        readers={"en": {"type": "structkd_conll", "label_namespace": "a_tags"}},
+    )
+
+    def namespace(reader, language):
+        return reader.text_to_instance(["x"], ["O"], language)["tags"]._label_namespace
+
+    assert [namespace(reader, language) for language in ("en", "pt", None)] == ["a_tags"] * 3
+    assert [namespace(default, language) for language in ("en", "pt", None)] == [
+        *("a_tags", "b_tags", "b_tags")
+    ]
+    assert [t.text for t in default.tokenize("l'amico", "it")] == ["l'", "amico"]
+    assert [t.text for t in default.tokenize("l'amico")] == ["l'amico"]
+
+
+def test_limits(two):
+    reader = {"type": "structkd_conll", "max_instances": 1}
+    assert read(make(reader=reader), two) == ["en:w0", "es:w0"]
+    conll = {"type": "structkd_conll"}
+    assert read(make(readers={"en": conll, "es": reader}), two) == ["en:w0", "es:w0", "en:w1"]
+    assert read(make(reader="structkd_conll", max_instances=3), two) == TWO[:3]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("limit", [None, 3, 5])
+def test_workers_share_the_sentences(two, n, limit):
+    seen = []
+    for worker in range(n):
+        reader = make(reader={"type": "structkd_conll", "max_instances": 3}, max_instances=limit)
+        reader._set_worker_info(WorkerInfo(n, worker))
+        seen += read(reader, two)
+    assert len(seen) == len(set(seen)) == (limit or 5)
+    assert set(seen) <= set(TWO)
+
+
+def test_data_loader_with_workers_gives_each_sentence_once_an_epoch():
+    reader = make(reader="structkd_conll", languages=["en", "es"])
+    loader = MultiProcessDataLoader(
+        reader, CONLL, batch_size=4, num_workers=2, max_instances_in_memory=8
+    )
+    expected = Counter(
+        (str(s.language), tuple(str(t.text) for t in s.tokens)) for s in reader.sentences(CONLL)
+    )
+    assert sum(expected.values()) == 90
+    loader.index_with(Vocabulary.from_instances(loader.iter_instances()))
+    for _ in range(2):
+        metadata = [m for batch in loader for m in batch["metadata"]]
+        assert Counter((m["language"], tuple(m["words"])) for m in metadata) == expected
+
+
+def test_streams(tmp_path):
+    path = write(tmp_path / "en.txt", 50_000)
+    with open(path, "a") as file:
+        file.write("one-column\n")
+    reader = make(reader="structkd_conll")
+    stream = reader.sentences({"en": path, "es": path})
+    assert [next(stream).language for _ in range(4)] == ["en", "es", "en", "es"]
+
+
+def test_no_language_lacks_a_reader(two, tmp_path):
+    reader = make(readers={"en": {"type": "structkd_conll"}})
+    for path in (two, f"es={two['es']}", two["es"]):
+        message = complaint(lambda path=path: reader.read(path))
+        assert f"{two['es']}: no dataset reader for the language 'es', only for en" in message or (
+            f"es={two['es']}: no dataset reader for the language 'es', only for en" in message
+        )
+        assert 'Add it to "readers"' in message
+    path = write(tmp_path / "xyz" / "test", 1)
+    message = complaint(lambda: reader.read(path))
+    assert "no dataset reader for the language 'und'" in message
+    assert "'en=path'" in message
+
+
+def test_missing_files_name_their_language(two, tmp_path):
+    reader = make(reader="structkd_conll", languages=["en", "pt"])
+    message = complaint(lambda: reader.read(str(tmp_path / "{language}.txt")))
+    assert message.startswith(f"{tmp_path / 'pt.txt'}: no such file for the language 'pt'")
+
+
+@pytest.mark.parametrize("text", ['{"en": ', '{"en": 1}', "{en: x}"])
+def test_broken_json(text):
+    message = complaint(lambda: make(reader="structkd_conll").read(text))
+    assert message.startswith(f"{text}: no JSON of a dictionary from language to path")
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ({}, 'needs a "reader"'),
+        ({"readers": {}}, 'needs a "reader"'),
+        ({"reader": "sequence_tagging"}, '"reader" of a "multilingual" dataset reader is a Seq'),
+        ({"readers": {"en": "multilingual"}}, 'needs a "reader"'),
+        ({"readers": {"en": "conll2003"}}, '"readers.en" of a "multilingual"'),
+        ({"readers": {"en": "wikiann"}, "languages": ["en", "pt"]}, "language 'pt'"),
+    ],
+)
+def test_bad_parameters(params, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        make(**params)
+
+
+def test_a_pattern_needs_languages():
+    message = complaint(lambda: make(reader="structkd_conll").read(CONLL))
+    assert '"languages"' in message
+
+
+def test_from_jsonnet(tmp_path):
+    path = tmp_path / "reader.jsonnet"
+    path.write_text(
+        """local conll = {type: "structkd_conll", tag_column: 1};
+        {
+            type: "multilingual",
+            reader: {type: "wikiann", label_encoding: "BIOUL"},
+            readers: {gl: conll, nn: conll {encoding: "iso-8859-1"}},
+        }"""
+    )
+    reader = DatasetReader.from_params(Params.from_file(path), serialization_dir="somewhere")
+    assert isinstance(reader, MultilingualReader)
+    assert reader.serialization_dir == "somewhere"
+    assert isinstance(reader.reader, WikiAnnReader)
+    assert reader.reader.label_encoding == "BIOUL"
+    assert isinstance(reader.readers["gl"], ConllReader)
+    assert reader.readers["nn"].encoding == "iso-8859-1"

@@ -1,0 +1,234 @@
+"""What all readers have in common, seen through the one of columns."""
+
+from pathlib import Path
+from typing import Any, List, Optional
+
+import pytest
+import torch
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader, Token, Vocabulary
+from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.data.dataset_readers.dataset_reader import WorkerInfo
+from allennlp.data.token_indexers import SingleIdTokenIndexer, TokenCharactersIndexer
+
+from structkd_allennlp.data import ConllReader, TaggingReader, TagSequenceField
+from tests.data import FIXTURES, complaint
+
+ENGLISH = FIXTURES / "conll" / "en" / "train.txt"
+
+
+def numbered(path: Path, n: int) -> Path:
+    path.write_text("".join(f"w{i} O\n\n" for i in range(n)), encoding="utf-8")
+    return path
+
+
+def words(reader: TaggingReader, path: object) -> List[Any]:
+    return [token.text for s in reader.sentences(str(path)) for token in s.tokens]
+
+
+def test_instances():
+    reader = ConllReader(language="en", label_encoding="BIOUL", label_namespace="ner_tags")
+    instance, *others = reader.read(ENGLISH)
+    assert len(others) == 44
+    metadata = instance["metadata"].metadata
+    tags = instance["tags"]
+    assert isinstance(tags, TagSequenceField)
+    assert metadata["words"] == [token.text for token in instance["tokens"].tokens]
+    assert metadata["tags"] == tags.labels
+    assert metadata["language"] == "en"
+    vocab = Vocabulary.from_instances([instance, *others])
+    assert {"B-PER", "L-PER", "U-LOC", "O"} <= set(vocab.get_token_to_index_vocabulary("ner_tags"))
+    instance.index_fields(vocab)
+    assert instance.as_tensor_dict()["tags"].shape == (len(metadata["words"]),)
+
+
+def test_text_to_instance():
+    reader = ConllReader(language="en")
+    instance = reader.text_to_instance(["a", Token("b")], ["O", "B-X"], language="pt")
+    metadata = {"words": ["a", "b"], "language": "pt", "tags": ["O", "B-X"]}
+    assert instance["metadata"].metadata == metadata
+    assert instance["tokens"]._token_indexers is None
+    untagged = reader.text_to_instance(["a"])
+    assert set(untagged.fields) == {"tokens", "metadata"}
+    assert untagged["metadata"].metadata == {"words": ["a"], "language": "en"}
+    with pytest.raises(ConfigurationError, match="without tokens"):
+        reader.text_to_instance([])
+    with pytest.raises(ConfigurationError, match="2 and 1"):
+        reader.text_to_instance(["a"], ["O", "O"])
+
+
+def test_tokenize_takes_the_configured_tokenizer_or_that_of_the_language():
+    text = "He's l'amico"
+
+    def split(language: Optional[str] = None, **params: Any) -> List[Any]:
+        return [token.text for token in ConllReader(**params).tokenize(text, language)]
+
+    assert split() == ["He", "'s", "l'amico"]
+    assert split("it") == split(language="it") == ["He", "'s", "l'", "amico"]
+    reader = DatasetReader.from_params(
+        Params({"type": "structkd_conll", "tokenizer": "whitespace", "language": "it"})
+    )
+    assert isinstance(reader, TaggingReader)
+    assert [t.text for t in reader.tokenize(text)] == ["He's", "l'amico"]
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 20])
+def test_parts_of_a_file_are_disjoint_and_whole(tmp_path, n):
+    path = numbered(tmp_path / "x", 20)
+    reader = ConllReader()
+    every = words(reader, f"{path}#every={n}")
+    others = words(reader, f"{path}#not-every={n}")
+    assert every == [f"w{i}" for i in range(20) if i % n == n - 1]
+    assert others == [f"w{i}" for i in range(20) if i % n != n - 1]
+    assert len(list(reader.read(f"{path}#every={n}"))) == len(every)
+
+
+def test_a_file_named_like_a_part_is_itself(tmp_path):
+    numbered(tmp_path / "x", 4)
+    path = numbered(tmp_path / "x#every=2", 3)
+    assert words(ConllReader(), path) == ["w0", "w1", "w2"]
+    assert words(ConllReader(), f"{path}#every=3") == ["w2"]
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    ["every=1", "every=0", "every=-2", "every=", "every=x", "not=2", "", "every=2 ", "every=²"],
+)
+def test_malformed_parts(tmp_path, suffix):
+    path = f"{numbered(tmp_path / 'x', 4)}#{suffix}"
+    message = complaint(lambda: ConllReader().sentences(path))
+    assert message.startswith(f"{path}: '#{suffix}' names no part of a file")
+    assert "#every=N or #not-every=N" in message
+
+
+def test_a_part_without_sentences(tmp_path):
+    path = f"{numbered(tmp_path / 'x', 4)}#every=5"
+    message = complaint(lambda: ConllReader().sentences(path))
+    assert message.startswith(f"{path}: only 4 sentences, none in this part")
+
+
+def test_files_that_are_none(tmp_path):
+    reader = ConllReader()
+    missing = str(tmp_path / "none.txt")
+    assert f"{missing}: no such file" in complaint(lambda: reader.read(missing))
+    assert f"{missing}: no such file" in complaint(lambda: reader.read(missing + "#every=2"))
+    assert "no such file for the language 'pt'" in complaint(
+        lambda: reader.sentences(missing, "pt")
+    )
+    assert f"{tmp_path}: is a directory" in complaint(lambda: reader.read(str(tmp_path)))
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n\t\n\r\n", "\ufeff", "-DOCSTART- -X- O\n\n"])
+def test_files_without_sentences(tmp_path, text):
+    path = tmp_path / "x"
+    path.write_bytes(text.encode())
+    assert f"{path}: no sentences" in complaint(lambda: ConllReader().read(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "place", "remedy"),
+    [
+        ("a O\n\nRío I-LOC\n".encode("iso-8859-1"), "utf-8", "2, 0xed, 6", "iso-8859-1"),
+        ("a O\n\nRío I-LOC\n".encode(), "ascii", "2, 0xc3, 6", "utf-8"),
+        ("a O\n\nRío I-LOC\n".encode("utf-16"), "utf-8", "0, 0xff, 0", "utf-16"),
+        (b"a O\n\n" * 30000 + b"R\xedo O\n", "utf-8", "60000, 0xed, 150001", "iso-8859-1"),
+    ],
+)
+def test_broken_encodings_name_the_place_and_one_that_works(
+    tmp_path, data, encoding, place, remedy
+):
+    path = tmp_path / "x"
+    path.write_bytes(data)
+    blank_lines, byte, offset = place.split(", ")
+    message = complaint(lambda: ConllReader(encoding=encoding).sentences(path))
+    assert message.startswith(
+        f"{path}, line {int(blank_lines) + 1}: the byte {byte} at offset {offset} "
+        f"is no {encoding} text"
+    )
+    assert f'Set "encoding": "{remedy}"' in message
+    assert "Río" in message or remedy == "utf-16"
+    assert "Río" in words(ConllReader(encoding=remedy), path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_byte_order_marks_and_line_ends(tmp_path, mark, end):
+    path = tmp_path / "x"
+    path.write_bytes(f"{mark}a O{end}b B-X{end}{end}c O".encode())
+    assert words(ConllReader(), path) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("params", "value"),
+    [
+        ({"label_encoding": "IOB1"}, "'IOB1'"),
+        ({"label_encoding": "bio"}, "'bio'"),
+        ({"encoding": "utf-9"}, "'utf-9'"),
+        ({"encoding": "base64"}, "'base64'"),
+        ({"input_encoding": "BIOES"}, "'BIOES'"),
+    ],
+)
+def test_bad_parameters(params, value):
+    with pytest.raises(ConfigurationError, match=value):
+        DatasetReader.from_params(Params({"type": "structkd_conll", **params}))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+@pytest.mark.parametrize("max_instances", [None, 0, 5, 100])
+def test_workers_share_the_sentences(tmp_path, n, max_instances):
+    path = numbered(tmp_path / "x", 10)
+    seen = []
+    for worker in range(n):
+        reader = ConllReader(max_instances=max_instances)
+        reader._set_worker_info(WorkerInfo(n, worker))
+        instances = list(reader.read(path))
+        assert all(i["tokens"]._token_indexers is None for i in instances)
+        seen += [i["metadata"]["words"][0] for i in instances]
+    expected = 10 if max_instances is None else min(10, max_instances)
+    assert len(seen) == len(set(seen)) == expected
+
+
+def test_processes_of_a_distributed_run_share_the_sentences(tmp_path, monkeypatch):
+    path = numbered(tmp_path / "x", 10)
+    seen = []
+    monkeypatch.setattr("allennlp.common.util.is_distributed", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    for rank in range(2):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        for worker in range(2):
+            reader = ConllReader()
+            reader._set_worker_info(WorkerInfo(2, worker))
+            seen += [i["metadata"]["words"][0] for i in reader.read(path)]
+    assert sorted(seen) == sorted(f"w{i}" for i in range(10))
+
+
+def test_data_loader_with_workers():
+    reader = DatasetReader.from_params(
+        Params(
+            {
+                "type": "structkd_conll",
+                "language": "en",
+                "token_indexers": {
+                    "tokens": "single_id",
+                    "characters": {"type": "characters", "min_padding_length": 3},
+                },
+            }
+        )
+    )
+    assert isinstance(reader, ConllReader)
+    assert isinstance(reader.token_indexers["tokens"], SingleIdTokenIndexer)
+    assert isinstance(reader.token_indexers["characters"], TokenCharactersIndexer)
+    loader = MultiProcessDataLoader(reader, str(ENGLISH), batch_size=4, num_workers=2)
+    loader.index_with(Vocabulary.from_instances(loader.iter_instances()))
+    expected = [[t.text for t in s.tokens] for s in reader.sentences(ENGLISH)]
+    for _ in range(2):
+        read = [m["words"] for batch in loader for m in batch["metadata"]]
+        assert sorted(read) == sorted(expected)
+
+
+def test_reading_is_lazy(tmp_path):
+    path = numbered(tmp_path / "x", 100_000)
+    with path.open("a") as file:
+        file.write("one-column\n")
+    assert len(list(ConllReader(max_instances=3).read(path))) == 3

@@ -1,0 +1,56 @@
+import logging
+import pickle
+
+import hypothesis.strategies as st
+import pytest
+from allennlp.common import Params
+from allennlp.data.tokenizers import Tokenizer
+from hypothesis import given, settings
+
+from structkd_allennlp.data import BlankSpacyTokenizer, blank_spacy_tokenizer
+from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import _blank
+
+
+@pytest.mark.parametrize("language", ["xx", "en", "es", "tr", "ru"])
+@settings(max_examples=50, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+def test_offsets_slice_the_text_and_miss_only_white_space(language, text):
+    tokens = blank_spacy_tokenizer(language).tokenize(text)
+    assert [text[token.idx : token.idx_end] for token in tokens] == [t.text for t in tokens]
+    assert not any(token.text.isspace() for token in tokens)
+    covered = {i for token in tokens for i in range(token.idx, token.idx_end)}
+    assert all(text[i].isspace() for i in set(range(len(text))) - covered)
+
+
+def test_splits_as_the_language_does_and_counts_code_points():
+    tokens = blank_spacy_tokenizer("en").tokenize("😎  It's\u00a0 5 €.")
+    assert [(t.text, t.idx, t.idx_end) for t in tokens] == [
+        ("😎", 0, 1),
+        ("It", 3, 5),
+        ("'s", 5, 7),
+        ("5", 9, 10),
+        ("€", 11, 12),
+        (".", 12, 13),
+    ]
+
+
+# Japanese is known but needs a package of its own; `qq` is no language.
+@pytest.mark.parametrize("language", ["ja", "th", "vi", "qq", "zh-classical"])
+def test_missing_languages_fall_back_with_one_warning(language, caplog):
+    _blank.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        first = BlankSpacyTokenizer(language).tokenize("Hello, world")
+        BlankSpacyTokenizer(language).tokenize("again")
+    assert [token.text for token in first] == ["Hello", ",", "world"]
+    (record,) = caplog.records
+    assert repr(language) in record.getMessage()
+    assert "install" in record.getMessage()
+
+
+def test_from_params_cache_and_pickle():
+    tokenizer = Tokenizer.from_params(Params({"type": "blank_spacy", "language": "es"}))
+    assert isinstance(tokenizer, BlankSpacyTokenizer)
+    assert tokenizer.language == "es"
+    assert BlankSpacyTokenizer.from_params(Params({})).language == "xx"
+    assert blank_spacy_tokenizer("es") is blank_spacy_tokenizer("es")
+    assert len(pickle.dumps(tokenizer)) < 500

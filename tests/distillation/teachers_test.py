@@ -1,0 +1,171 @@
+"""How teachers are opened, matched and refused."""
+
+import shutil
+import tarfile
+
+import pytest
+import torch
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Vocabulary
+from allennlp.models import Model
+from allennlp.models.archival import archive_model
+
+from structkd_allennlp.distillation.teachers import Teacher, Teachers
+from structkd_allennlp.models.structured_crf_tagger import linear_chain
+
+LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+SENTENCES = [["Ada", "met", "Bob"], ["New", "York"]]
+READER = {"type": "structkd_conll", "label_encoding": "BIO"}
+
+
+def tagger(labels, type_="structured_crf_tagger", seed=0, **params):
+    torch.manual_seed(seed)
+    vocab = Vocabulary()
+    for word in ("Ada", "New", "York"):
+        vocab.add_token_to_namespace(word, "tokens")
+    for label in labels:
+        vocab.add_token_to_namespace(label, "labels")
+    config = {
+        "type": type_,
+        "text_field_embedder": {
+            "token_embedders": {"tokens": {"type": "embedding", "embedding_dim": 4}}
+        },
+        "encoder": {"type": "pass_through", "input_dim": 4},
+        **params,
+    }
+    return Model.from_params(vocab=vocab, params=Params(config).duplicate()), config
+
+
+def archived(path, labels, reader=READER, type_="structured_crf_tagger", **params):
+    """Saves a random tagger as an archive; returns the archive and the tagger."""
+    model, config = tagger(labels, type_, **params)
+    path.mkdir()
+    Params({"dataset_reader": reader, "model": config}).to_file(str(path / "config.json"))
+    model.vocab.save_to_files(str(path / "vocabulary"))
+    torch.save(model.state_dict(), path / "best.th")
+    return archive_model(path), model.eval()
+
+
+def student(labels=LABELS, **params):
+    return tagger(labels, seed=9, label_encoding="BIO", **params)[0]
+
+
+@pytest.mark.parametrize("type_", ["structured_crf_tagger", "crf_tagger"])
+@pytest.mark.parametrize("reader", [READER, {"type": "conll2003"}])
+def test_labels_are_matched_by_name(tmp_path, type_, reader):
+    """Whatever order the teacher has its labels in, and if it has fewer than the student."""
+    own_labels = ["I-PER", "B-PER", "O"]
+    archive, model = archived(tmp_path / "t", own_labels, reader, type_)
+    chain = Teacher(archive, student()).chain(SENTENCES, ["en", "en"])
+    assert chain.mask.tolist() == [[True] * 3, [True, True, False]]
+    for b, words in enumerate(SENTENCES):
+        ids = torch.tensor([[model.vocab.get_token_index(w, "tokens") for w in words]])
+        output = model(tokens={"tokens": {"tokens": ids}})
+        own = linear_chain(model, output["logits"], output["mask"], constrained=False)
+        for i, label in enumerate(LABELS):
+            column = chain.marginals[b, : len(words), i]
+            if label in own_labels:
+                torch.testing.assert_close(column, own.marginals[0, :, own_labels.index(label)])
+            else:
+                assert not column.any()
+
+
+def test_batches_of_several_languages(tmp_path):
+    archives = {
+        "en": archived(tmp_path / "en", LABELS, seed=1)[0],
+        "de": [archived(tmp_path / f"de{i}", LABELS[::-1], seed=i)[0] for i in (2, 3)],
+    }
+    one = student()
+    sentences = [["Ada"], ["New", "York", "Ada"], ["Ada", "Ada"]]
+    languages = ["de", "en", "de"]
+    first, second = Teachers(archives, one).chains(sentences, languages)
+    assert first[1].tolist() == [0.5, 1.0, 0.5]
+    assert second[1].tolist() == [0.5, 0.0, 0.5]
+    for rank, (chain, weights) in enumerate([first, second]):
+        for row, (words, language) in enumerate(zip(sentences, languages, strict=True)):
+            if not weights[row]:
+                continue
+            archive = archives[language] if language == "en" else archives["de"][rank]
+            alone = Teacher(archive, one).chain([words], [language])
+            n = len(words)
+            torch.testing.assert_close(chain.marginals[row, :n], alone.marginals[0])
+            torch.testing.assert_close(chain.pair_marginals[row, : n - 1], alone.pair_marginals[0])
+
+
+def test_labels_that_the_student_lacks(tmp_path):
+    archive, _ = archived(tmp_path / "t", [*LABELS, "B-EVENT"])
+    with pytest.raises(ConfigurationError, match=r"t/model.tar.gz has labels.*\['B-EVENT'\]"):
+        Teacher(archive, student())
+
+
+def test_another_label_encoding(tmp_path):
+    labels = ["O", "U-PER", "B-PER", "L-PER"]
+    archive, _ = archived(tmp_path / "t", labels, label_encoding="BIOUL")
+    with pytest.raises(ConfigurationError, match=r"encoding is BIOUL and the student's BIO"):
+        Teacher(archive, student())
+
+
+def test_missing_archives_are_all_looked_for_before_any_is_loaded(tmp_path):
+    teachers = Teachers({"en": "fixtures/teachers/en.tar.gz", "de": "no/such.tar.gz"}, student())
+    with pytest.raises(ConfigurationError, match=r"language 'de' is missing: there is no no/such"):
+        teachers.load(["en", "de"])
+    assert not teachers._loaded
+
+
+def corrupt(path, kind):
+    if kind == "noise":
+        path.write_bytes(b"no archive at all")
+    elif kind == "truncated":
+        with open("fixtures/teachers/en.tar.gz", "rb") as file:
+            path.write_bytes(file.read()[:5000])
+    elif kind == "another tar":
+        (path.parent / "x").write_text("x")
+        with tarfile.open(path, "w:gz") as tar:
+            tar.add(path.parent / "x", arcname="x")
+    elif kind == "empty directory":
+        path.mkdir()
+
+
+@pytest.mark.parametrize("kind", ["noise", "truncated", "another tar", "empty directory"])
+def test_files_that_are_no_archive(tmp_path, kind):
+    path = tmp_path / "teacher.tar.gz"
+    corrupt(path, kind)
+    with pytest.raises(ConfigurationError, match=r"teacher\.tar\.gz can not be loaded"):
+        Teacher(str(path), student())
+
+
+def test_an_archive_of_another_kind_of_model(tmp_path):
+    archive, _ = archived(tmp_path / "t", LABELS, type_="simple_tagger")
+    with pytest.raises(ConfigurationError, match="is a SimpleTagger, not a CRF tagger"):
+        Teacher(archive, student())
+
+
+def test_a_reader_that_changes_the_words(tmp_path):
+    archive, _ = archived(tmp_path / "t", LABELS)
+    teacher = Teacher(archive, student())
+    text_to_instance = teacher._reader.text_to_instance
+    teacher._reader.text_to_instance = lambda tokens, **kw: text_to_instance(tokens[:1], **kw)
+    with pytest.raises(
+        ConfigurationError, match=r"scores \[1, 1\] words for sentences of \[3, 2\]"
+    ):
+        teacher.chain(SENTENCES, ["en", "en"])
+
+
+def test_a_distilled_student_teaches(tmp_path):
+    model, config = tagger(LABELS, label_encoding="BIO")
+    shutil.rmtree(tmp_path / "kd", ignore_errors=True)
+    (tmp_path / "kd").mkdir()
+    wrapper = {
+        "type": "structure_kd",
+        "student": config,
+        "teachers": "gone.tar.gz",
+        "objective": {"type": "posterior"},
+        "interpolation": {"type": "constant"},
+    }
+    Params({"dataset_reader": READER, "model": wrapper}).to_file(str(tmp_path / "kd/config.json"))
+    model.vocab.save_to_files(str(tmp_path / "kd" / "vocabulary"))
+    state = {f"student.{name}": value for name, value in model.state_dict().items()}
+    torch.save(state, tmp_path / "kd" / "best.th")
+    chain = Teacher(archive_model(tmp_path / "kd"), student()).chain(SENTENCES, ["en", "en"])
+    torch.testing.assert_close(chain.marginals.sum(-1), chain.mask.float())

@@ -1,0 +1,353 @@
+"""Every quantity of a `LinearChain` against enumeration of all label sequences, in float64."""
+
+import itertools
+import math
+from typing import Any, Dict, List, Optional, Tuple
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+from torch import Tensor
+
+from structkd_allennlp.modules.linear_chain import LinearChain
+
+Path = Tuple[int, ...]
+
+
+class Enumerated:
+    """The same distribution, by listing every sequence of every sentence."""
+
+    def __init__(
+        self,
+        emissions: Tensor,
+        transitions: Tensor,
+        mask: Tensor,
+        start: Optional[Tensor] = None,
+        end: Optional[Tensor] = None,
+    ) -> None:
+        self.shape = emissions.shape
+        self.scores: List[Dict[Path, Tensor]] = []
+        for b, n in enumerate(mask.sum(1).tolist()):
+            scores = {}
+            for path in itertools.product(range(emissions.size(2)), repeat=n):
+                score = sum((emissions[b, i, y] for i, y in enumerate(path)), torch.zeros(()))
+                for i, (y, z) in enumerate(itertools.pairwise(path)):
+                    step = transitions if transitions.dim() == 2 else transitions[b, i]
+                    score = score + step[y, z]
+                if start is not None:
+                    score = score + start[path[0]]
+                if end is not None:
+                    score = score + end[path[-1]]
+                scores[path] = score
+            self.scores.append(scores)
+        self.log_partition = torch.stack(
+            [torch.stack(list(s.values())).logsumexp(0) for s in self.scores]
+        )
+
+    def log_probs(self, b: int) -> Dict[Path, Tensor]:
+        return {path: s - self.log_partition[b] for path, s in self.scores[b].items()}
+
+    def marginals(self) -> Tensor:
+        result = torch.zeros(self.shape, dtype=torch.float64)
+        for b in range(self.shape[0]):
+            for path, log_p in self.log_probs(b).items():
+                for i, y in enumerate(path):
+                    result[b, i, y] = result[b, i, y] + log_p.exp()
+        return result
+
+    def pair_marginals(self) -> Tensor:
+        batch, length, labels = self.shape
+        result = torch.zeros(batch, length - 1, labels, labels, dtype=torch.float64)
+        for b in range(batch):
+            for path, log_p in self.log_probs(b).items():
+                for i, (y, z) in enumerate(itertools.pairwise(path)):
+                    result[b, i, y, z] += log_p.exp()
+        return result
+
+    def cross_entropy(self, other: "Enumerated") -> Tensor:
+        result = []
+        for b in range(self.shape[0]):
+            mine, theirs = self.log_probs(b), other.log_probs(b)
+            result.append(
+                -sum(
+                    (mine[p].exp() * theirs[p] for p in mine if mine[p] > -math.inf),
+                    torch.zeros((), dtype=torch.float64),
+                )
+            )
+        return torch.stack(result)
+
+
+def potentials(
+    seed: int,
+    lengths: List[int],
+    labels: int,
+    positional: bool,
+    ends: bool,
+    scale: float = 1.0,
+    forbid: float = 0.0,
+) -> Dict[str, Any]:
+    """Random potentials; a share `forbid` of the transitions is -inf, never from or to label 0."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> Tensor:
+        return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    batch, length = len(lengths), max(lengths)
+    shape = (batch, length - 1, labels, labels) if positional else (labels, labels)
+    transitions = random(*shape)
+    if forbid:
+        drop = torch.rand(transitions.shape, generator=generator) < forbid
+        drop[..., 0] = False
+        drop[..., 0, :] = False
+        transitions = transitions.masked_fill(drop, -math.inf)
+    return {
+        "emissions": random(batch, length, labels),
+        "transitions": transitions,
+        "mask": torch.arange(length) < torch.tensor(lengths).unsqueeze(1),
+        "start": random(labels) if ends else None,
+        "end": random(labels) if ends else None,
+    }
+
+
+def both(p: Dict[str, Any]) -> Tuple[LinearChain, Enumerated]:
+    args = (p["emissions"], p["transitions"], p["mask"], p["start"], p["end"])
+    return LinearChain(*args), Enumerated(*args)
+
+
+CASES = st.builds(
+    potentials,
+    seed=st.integers(0, 2**31),
+    lengths=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    labels=st.integers(1, 3),
+    positional=st.booleans(),
+    ends=st.booleans(),
+    scale=st.sampled_from([0.1, 1.0, 50.0]),
+    forbid=st.sampled_from([0.0, 0.5]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CASES)
+def test_probabilities_equal_enumeration(case):
+    chain, brute = both(case)
+    torch.testing.assert_close(chain.log_partition, brute.log_partition)
+    torch.testing.assert_close(chain.marginals, brute.marginals())
+    torch.testing.assert_close(chain.pair_marginals, brute.pair_marginals())
+    sums = chain.marginals.sum(-1)
+    torch.testing.assert_close(sums, chain.mask.to(sums.dtype))
+    log_q = chain.log_marginals
+    assert torch.isfinite(log_q).all()
+    torch.testing.assert_close(log_q.exp() * chain.mask.unsqueeze(-1), chain.marginals)
+    torch.testing.assert_close(chain.entropy, brute.cross_entropy(brute))
+
+
+@settings(max_examples=60, deadline=None)
+@given(CASES, st.integers(1, 90))
+def test_k_best_and_log_prob_equal_enumeration(case, k):
+    chain, brute = both(case)
+    best = chain.k_best(k)
+    assert best.paths.shape == (chain.batch_size, k, chain.length)
+    log_probs = chain.log_prob(best.paths)
+    for b, n in enumerate(chain.lengths.tolist()):
+        scores = {p: s.item() for p, s in brute.scores[b].items() if s > -math.inf}
+        ranked = sorted(scores.values(), reverse=True)
+        for rank in range(k):
+            if rank >= len(ranked):
+                assert best.scores[b, rank] == -math.inf
+                assert not best.paths[b, rank].any()
+                continue
+            path = tuple(best.paths[b, rank, :n].tolist())
+            assert best.scores[b, rank].item() == pytest.approx(ranked[rank])
+            assert scores[path] == pytest.approx(ranked[rank])
+            assert log_probs[b, rank].item() == pytest.approx(
+                ranked[rank] - brute.log_partition[b].item(), abs=1e-9
+            )
+        assert not best.paths[b, :, n:].any()
+        found = {tuple(p) for p in best.paths[b, : len(ranked), :n].tolist()}
+        assert len(found) == min(k, len(ranked)), "a sequence was listed twice"
+    torch.testing.assert_close(chain.log_prob(best.paths[:, 0]), log_probs[:, 0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(CASES, st.integers(0, 2**31))
+def test_cross_entropy_equals_enumeration(case, seed):
+    chain, brute = both(case)
+    lengths, labels = chain.lengths.tolist(), chain.num_labels
+    other, other_brute = both(potentials(seed, lengths, labels, positional=True, ends=True))
+    torch.testing.assert_close(chain.cross_entropy(other), brute.cross_entropy(other_brute))
+
+
+@pytest.mark.parametrize("positional", [False, True])
+@pytest.mark.parametrize(
+    "quantity",
+    ["log_partition", "log_marginals", "pair_marginals", "log_prob", "entropy", "cross_entropy"],
+)
+def test_gradients(quantity, positional):
+    p = potentials(3, [1, 3, 4], 3, positional=positional, ends=True)
+    teacher = both(potentials(4, [1, 3, 4], 3, positional=False, ends=True))[0]
+    paths = torch.tensor([[[0, 0, 0, 0]], [[2, 1, 0, 0]], [[0, 1, 2, 1]]])
+    inputs = [p[name].requires_grad_() for name in ("emissions", "transitions", "start", "end")]
+
+    def function(emissions, transitions, start, end):
+        chain = LinearChain(emissions, transitions, p["mask"], start, end)
+        if quantity == "log_prob":
+            return chain.log_prob(paths)
+        if quantity == "cross_entropy":
+            return teacher.cross_entropy(chain)
+        return getattr(chain, quantity)
+
+    assert torch.autograd.gradcheck(function, inputs)
+    if quantity in ("log_partition", "log_marginals"):
+        assert torch.autograd.gradgradcheck(function, inputs)
+
+
+@pytest.mark.parametrize("forbidden", [-math.inf, -10_000.0])
+def test_forbidden_transitions_get_nothing_and_leave_no_nan(forbidden):
+    transitions = torch.zeros(3, 3)
+    transitions[0, 2] = forbidden
+    start = torch.tensor([0.0, 0.0, forbidden])
+    mask = torch.tensor([[True] * 5, [True] + [False] * 4])
+    emissions = torch.randn(2, 5, 3, requires_grad=True)
+    transitions.requires_grad_()
+    start.requires_grad_()
+    chain = LinearChain(emissions, transitions, mask, start)
+    assert (chain.marginals[:, 0, 2] == 0).all()
+    assert (chain.pair_marginals[:, :, 0, 2] == 0).all()
+    assert (chain.sample(50)[:, :, 0] != 2).all()
+    illegal = torch.tensor([[2, 0, 0, 0, 0], [2, 0, 0, 0, 0]])
+    if forbidden == -math.inf:
+        assert torch.isneginf(chain.log_prob(illegal)).all()
+    # A target of 0 where the student can not go must cost nothing and disturb nothing.
+    loss = -(chain.marginals.detach() * chain.log_marginals).sum() + chain.entropy.sum()
+    loss.backward()
+    for tensor in (emissions, transitions, start):
+        assert torch.isfinite(tensor.grad).all()
+    assert transitions.grad[0, 2] == 0
+
+
+def test_a_chain_without_any_legal_sequence_says_so():
+    transitions = torch.full((2, 2), -math.inf)
+    chain = LinearChain(torch.zeros(1, 3, 2), transitions, torch.ones(1, 3, dtype=torch.bool))
+    assert chain.log_partition.item() == -math.inf
+    assert chain.log_prob(torch.tensor([[0, 1, 0]])).item() == -math.inf
+    assert chain.k_best(2).scores.tolist() == [[-math.inf, -math.inf]]
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0, 1000.0])
+@pytest.mark.parametrize("labels", [1, 17])
+def test_float32_is_close_to_float64(scale, labels):
+    p = potentials(5, [64, 1, 33], labels, positional=False, ends=True, scale=scale)
+    exact = LinearChain(*p.values())
+    single = LinearChain(
+        *(v if v is None or v.dtype == torch.bool else v.float() for v in p.values())
+    )
+    # What rounding the potentials to float32 itself costs grows with their size.
+    tolerance = 1e-4 * max(1.0, scale / 50)
+    torch.testing.assert_close(
+        single.marginals.double(), exact.marginals, rtol=tolerance, atol=tolerance
+    )
+    torch.testing.assert_close(
+        single.log_partition.double(), exact.log_partition, rtol=1e-5, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    emissions = torch.randn(2, 6, 4).to(dtype).requires_grad_()
+    transitions = torch.randn(4, 4).to(dtype)
+    mask = torch.ones(2, 6, dtype=torch.bool)
+    chain = LinearChain(emissions, transitions, mask)
+    assert chain.log_partition.dtype == torch.float32
+    twin = LinearChain(emissions.float(), transitions.float(), mask)
+    torch.testing.assert_close(chain.marginals, twin.marginals)
+    chain.log_partition.sum().backward()
+    assert emissions.grad is not None
+    assert emissions.grad.dtype == dtype
+
+
+def test_padding_is_ignored_whatever_it_holds():
+    p = potentials(6, [2, 5], 3, positional=False, ends=True)
+    clean = LinearChain(*p.values())
+    dirty = p["emissions"].clone()
+    dirty[0, 2:] = math.nan
+    chain = LinearChain(dirty, *list(p.values())[1:])
+    torch.testing.assert_close(chain.log_partition, clean.log_partition)
+    torch.testing.assert_close(chain.marginals, clean.marginals)
+    torch.testing.assert_close(chain.k_best(3).scores, clean.k_best(3).scores)
+
+
+def test_messages_made_without_gradient_do_not_serve_a_loss():
+    emissions = torch.randn(1, 3, 2, requires_grad=True)
+    chain = LinearChain(emissions, torch.zeros(2, 2), torch.ones(1, 3, dtype=torch.bool))
+    with torch.no_grad():
+        assert not chain.log_partition.requires_grad
+    assert chain.log_partition.requires_grad
+
+
+def test_samples_follow_the_distribution():
+    torch.manual_seed(0)
+    chain, brute = both(potentials(7, [3, 2], 2, positional=True, ends=True))
+    samples = chain.sample(20_000)
+    assert samples.shape == (2, 20_000, 3)
+    assert not samples[1, :, 2].any()
+    for b, n in enumerate([3, 2]):
+        for path, log_p in brute.log_probs(b).items():
+            share = (samples[b, :, :n] == torch.tensor(path)).all(-1).double().mean()
+            assert share.item() == pytest.approx(log_p.exp().item(), abs=0.02)
+
+
+def golden_example() -> LinearChain:
+    """The three-token example of Wang et al. (2020), Table 1; labels F = 0, T = 1."""
+    psi = torch.tensor([[[2, 1 / 2], [1 / 2, 2]], [[1 / 3, 3], [4, 1 / 4]]], dtype=torch.float64)
+    emissions = torch.zeros(1, 3, 2, dtype=torch.float64)
+    return LinearChain(emissions, psi.log().unsqueeze(0), torch.ones(1, 3, dtype=torch.bool))
+
+
+def test_golden_example_of_the_paper():
+    chain = golden_example()
+    paths = torch.tensor(list(itertools.product([0, 1], repeat=3))).unsqueeze(0)
+    published = [0.035, 0.316, 0.105, 0.007, 0.009, 0.079, 0.422, 0.026]
+    assert chain.log_prob(paths).exp()[0].tolist() == pytest.approx(published, abs=1e-3)
+    best = chain.k_best(2)
+    assert best.paths.tolist() == [[[1, 1, 0], [0, 0, 1]]]
+    weights = torch.softmax(best.scores, dim=-1)[0]
+    assert weights.tolist() == pytest.approx([0.57, 0.43], abs=5e-3)
+    assert chain.marginals[0, :, 0].tolist() == pytest.approx([0.46, 0.44, 0.57], abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((2, 3), (4, 4), (2, 3)), "emissions must be"),
+        (((2, 3, 4), (3, 4), (2, 3)), "transitions must be"),
+        (((2, 3, 4), (2, 3, 4, 4), (2, 3)), "transitions must be"),
+        (((2, 3, 4), (4, 4), (3, 2)), "mask must be"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(shapes, message):
+    emissions, transitions, mask = (torch.zeros(s) for s in shapes)
+    with pytest.raises(ValueError, match=message):
+        LinearChain(emissions, transitions, mask.bool())
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [([True, False, True], "hole"), ([False] * 3, "empty"), ([False, True, True], "start")],
+)
+def test_masks_with_holes_or_empty_rows_are_refused(row, message):
+    mask = torch.tensor([[True] * 3, row])
+    with pytest.raises(ValueError, match=message):
+        LinearChain(torch.zeros(2, 3, 2), torch.zeros(2, 2), mask)
+
+
+def test_wrong_k_and_other_sentences_are_refused():
+    chain = golden_example()
+    with pytest.raises(ValueError, match="at least 1"):
+        chain.k_best(0)
+    other = LinearChain(torch.zeros(1, 2, 2), torch.zeros(2, 2), torch.ones(1, 2).bool())
+    with pytest.raises(ValueError, match="cross-entropy"):
+        chain.cross_entropy(other)
+    start = torch.zeros(3)
+    with pytest.raises(ValueError, match="start_transitions"):
+        LinearChain(torch.zeros(1, 2, 2), torch.zeros(2, 2), torch.ones(1, 2).bool(), start)

@@ -1,0 +1,57 @@
+// The runs: a teacher, a baseline and a student by distillation, for any of tasks.libsonnet.
+
+local taggers = import 'taggers.libsonnet';
+
+{
+  // What all runs share. `text` is one of taggers.libsonnet.
+  local run(task, text, model) = {
+    dataset_reader: {
+      type: 'multilingual',
+      languages: task.languages,
+      reader: task.reader + { token_indexers: text.token_indexers } + (
+        if task.label_encoding == null then {} else { label_encoding: task.label_encoding }
+      ),
+    },
+    train_data_path: task.train,
+    validation_data_path: task.dev,
+    vocabulary: text.vocabulary,
+    model: model,
+    data_loader: task.batch,
+    trainer: {
+      num_epochs: task.epochs,
+      validation_metric: task.validation_metric,
+      optimizer: { type: 'adam', lr: task.learning_rate },
+      learning_rate_scheduler: {
+        type: 'reduce_on_plateau',
+        mode: 'max',
+        factor: 0.5,
+        patience: task.patience,
+      },
+      grad_norm: 5.0,
+      // One checkpoint is enough to recover from.
+      checkpointer: { keep_most_recent_by_count: 1 },
+    },
+  },
+
+  // A large tagger of one language. Choose it with
+  //   --overrides '{"dataset_reader.languages": ["es"]}'
+  teacher(task):
+    local text = taggers.bilstm_crf(task, task.teacher);
+    run(task { languages: [task.languages[0]] }, text, text.tagger),
+
+  // The small multilingual tagger, trained on the gold tags alone.
+  baseline(task, text=taggers.bilstm_crf(task, task.student)):
+    run(task, text, text.tagger),
+
+  // The same tagger, distilled from the teachers.
+  distillation(task, objective, text=taggers.bilstm_crf(task, task.student)):
+    run(task, text, {
+      type: 'structure_kd',
+      student: text.tagger,
+      teachers: task.teachers,
+      objective: objective,
+      interpolation: { type: 'linear', epochs: task.epochs },
+    }) + { trainer+: { callbacks: ['structure_kd'] } },
+
+  posterior_kd(task): self.distillation(task, { type: 'posterior' }),
+}

@@ -1,0 +1,82 @@
+// The corpora: how each is read, where it lies, which languages it trains on, what is measured.
+// `{language}` in a path stands for every one of `languages`. Those under data/ are not part of the
+// repository: make `data` a link to wherever they lie.
+
+local spans = { label_encoding: 'BIO', validation_metric: '+f1-measure/macro' };
+local tokens = { label_encoding: null, validation_metric: '+accuracy/macro' };
+
+// Enough for a fixture and over in seconds, against minutes a run on a real corpus.
+local tiny = {
+  teacher: { words: 24, characters: 8, filters: 16, hidden: 32, dropout: 0.2 },
+  student: { words: 16, characters: 8, filters: 12, hidden: 16, dropout: 0.1 },
+  min_count: 1,
+  epochs: 30,
+  batch: { batch_size: 8, shuffle: true },
+  learning_rate: 0.01,
+  patience: 4,
+};
+local full = {
+  teacher: { words: 100, characters: 25, filters: 50, hidden: 200, dropout: 0.4 },
+  student: { words: 50, characters: 16, filters: 32, hidden: 48, dropout: 0.2 },
+  min_count: 2,
+  epochs: 20,
+  batch: { batch_sampler: { type: 'max_tokens_sampler', max_tokens: 800, sorting_keys: ['tokens'] } },
+  learning_rate: 0.003,
+  patience: 1,
+};
+
+{
+  fixtures: spans + tiny {
+    reader: { type: 'structkd_conll' },
+    languages: ['en', 'es'],
+    train: 'fixtures/conll/{language}/train.txt',
+    dev: 'fixtures/conll/{language}/dev.txt',
+    teachers: { [l]: 'fixtures/teachers/%s.tar.gz' % l for l in ['en', 'es'] },
+  },
+
+  // Universal Dependencies part-of-speech tags.
+  ud: tokens + full {
+    reader: { type: 'universal_dependencies_pos' },
+    languages: ['en', 'fr', 'it', 'sv'],
+    train: 'data/ud/{language}/train.conllu',
+    dev: 'data/ud/{language}/dev.conllu',
+    teachers: {
+      [l]: 'out/ud/teachers/%s/model.tar.gz' % l
+      for l in ['de', 'en', 'es', 'fr', 'it', 'nl', 'pt', 'sv']
+    },
+  },
+
+  // WikiAnn named entities.
+  wikiann: spans + full {
+    reader: { type: 'wikiann' },
+    languages: ['de', 'en', 'nl'],
+    train: 'data/wikiann/{language}/train',
+    dev: 'data/wikiann/{language}/dev',
+    teachers: {
+      [l]: 'out/wikiann/teachers/%s/model.tar.gz' % l
+      for l in ['de', 'en', 'fr', 'nl']
+    },
+  },
+
+  // CoNLL-2002 named entities.
+  conll2002: spans + full {
+    reader: { type: 'structkd_conll' },
+    languages: ['es', 'nl'],
+    train: 'data/conll2002/{language}/train',
+    dev: 'data/conll2002/{language}/testa',
+    teachers: { [l]: 'out/conll2002/teachers/%s/model.tar.gz' % l for l in ['es', 'nl'] },
+  },
+
+  // SemEval-2016 restaurant reviews, opinion targets. There is no development file: every tenth
+  // training sentence is held out for it, as in Wang et al. (2020).
+  aspect: spans + full {
+    reader: { type: 'semeval_aspect' },
+    languages: ['en', 'es', 'nl', 'ru', 'tr'],
+    train: 'data/aspect/semeval2016/{language}/train.xml#not-every=10',
+    dev: 'data/aspect/semeval2016/{language}/train.xml#every=10',
+    teachers: {
+      [l]: 'out/aspect/teachers/%s/model.tar.gz' % l
+      for l in ['en', 'es', 'nl', 'ru', 'tr']
+    },
+  },
+}
