@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = Path("out/demo")
 TRAINED, ZERO_SHOT = ["en", "es"], ["nl", "pt"]
 SENTENCES = [
-    {"sentence": "Laura Bennett flew from London to Madrid on Tuesday.", "language": "en"},
+    {"sentence": "Anna Miller flew from London to Madrid on Tuesday.", "language": "en"},
     {"sentence": "El presidente de Iberdrola visitó Sevilla con Carlos Ruiz.", "language": "es"},
     {"sentence": "A Maria trabalha em Lisboa para a Siemens.", "language": "pt"},
 ]
@@ -33,7 +33,7 @@ def allennlp(*arguments: str, log: Path) -> None:
     command = ["allennlp", *arguments, "--include-package", "structkd_allennlp"]
     console.print(f"\n[bold]$ {shlex.join(command)}[/bold]", soft_wrap=True)
     started = time.monotonic()
-    with log.open("w", encoding="utf-8") as file:
+    with log.open("w", encoding="utf-8") as file, console.status(f"running; see {log}"):
         # The allennlp of this environment, also where it is not on the path.
         done = subprocess.run(
             [sys.executable, "-m", *command], stdout=file, stderr=subprocess.STDOUT, cwd=ROOT
