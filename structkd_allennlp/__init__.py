@@ -1,13 +1,23 @@
+from structkd_allennlp.commands.distillation_targets import DistillationTargets
+from structkd_allennlp.commands.train_folds import TrainFolds
 from structkd_allennlp.data.dataset_readers import (
     ConllReader,
     MultilingualReader,
     SemEvalAspectReader,
     UniversalDependenciesPosReader,
+    UnlabelledTextReader,
     WikiAnnReader,
 )
 from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
 from structkd_allennlp.distillation.interpolation import ConstantInterpolation, LinearInterpolation
-from structkd_allennlp.distillation.objectives import PosteriorObjective
+from structkd_allennlp.distillation.objectives import (
+    EmissionObjective,
+    PosteriorObjective,
+    StructuralObjective,
+    SumObjective,
+    TopKObjective,
+    WeightedTopKObjective,
+)
 from structkd_allennlp.models.structure_kd import StructureKD
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
@@ -19,16 +29,24 @@ __all__ = [
     "BlankSpacyTokenizer",
     "ConllReader",
     "ConstantInterpolation",
+    "DistillationTargets",
+    "EmissionObjective",
     "LinearInterpolation",
     "MultilingualReader",
     "MultilingualTaggingMetrics",
     "PosteriorObjective",
     "ReduceOnPlateauLearningRateScheduler",
     "SemEvalAspectReader",
+    "StructuralObjective",
     "StructureKD",
     "StructureKDCallback",
     "StructuredCrfTagger",
     "StructuredTaggerPredictor",
+    "SumObjective",
+    "TopKObjective",
+    "TrainFolds",
     "UniversalDependenciesPosReader",
+    "UnlabelledTextReader",
+    "WeightedTopKObjective",
     "WikiAnnReader",
 ]

@@ -1,11 +1,14 @@
 """From words to a model's input, whatever reader the model was trained with, and back."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from allennlp.data import DatasetReader, Instance, Token
 from allennlp.data.fields import MetadataField
 
 from structkd_allennlp.data.dataset_readers import MultilingualReader, TaggingReader
+
+Sentence = Tuple[Sequence[str], Optional[str]]
+"""The words of a sentence and its language."""
 
 
 def instance_of_words(
@@ -28,3 +31,8 @@ def metadata_of(instance: Instance) -> Dict[str, Any]:
     field = instance["metadata"]
     assert isinstance(field, MetadataField)
     return field.metadata
+
+
+def sentence_of(instance: Instance) -> Sentence:
+    metadata = metadata_of(instance)
+    return metadata["words"], metadata.get("language")

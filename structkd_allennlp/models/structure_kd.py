@@ -1,4 +1,4 @@
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional
 
 import torch
 from allennlp.common.checks import ConfigurationError
@@ -9,8 +9,13 @@ from torch import Tensor
 
 from structkd_allennlp.distillation.interpolation import InterpolationSchedule
 from structkd_allennlp.distillation.objectives import DistillationObjective
-from structkd_allennlp.distillation.teachers import Teachers
-from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger, emission_scores
+from structkd_allennlp.distillation.target_store import TargetStore
+from structkd_allennlp.distillation.teachers import TeacherArchives, Teachers
+from structkd_allennlp.models.structured_crf_tagger import (
+    StructuredCrfTagger,
+    emission_scores,
+    labelled_sentences,
+)
 from structkd_allennlp.modules.linear_chain import LinearChain
 
 
@@ -38,12 +43,19 @@ class StructureKD(Model):
 
     student : `Model`
         A `structured_crf_tagger`.
-    teachers : `Union[str, Dict[str, Union[str, List[str]]]]`
-        By language, the archive that teaches it, or a list of archives whose losses are averaged;
-        or one archive for all languages.
+    teachers : `TeacherArchives`
+        By language, the archive that teaches it, a list of archives whose losses are averaged, or
+        `{"folds": [...]}` with the archives of cross-fitted teachers; or one archive for all
+        languages.
     objective : `DistillationObjective`
     interpolation : `InterpolationSchedule`
         Gives lambda.
+    target_store : `TargetStore`, optional
+        Where the teachers' scores are kept, so that they run on each sentence once. Without one
+        they run in every epoch.
+    unmatched_labels : `str`, optional (default = `"error"`)
+        What to do about labels of a teacher that the student lacks: `"error"`, or `"renormalise"`,
+        which takes the teacher's distribution over the sequences without them.
 
     # Raises
 
@@ -57,9 +69,11 @@ class StructureKD(Model):
         self,
         vocab: Vocabulary,
         student: Model,
-        teachers: Union[str, Dict[str, Union[str, List[str]]]],
+        teachers: TeacherArchives,
         objective: DistillationObjective,
         interpolation: InterpolationSchedule,
+        target_store: Optional[TargetStore] = None,
+        unmatched_labels: str = "error",
         **kwargs: Any,
     ) -> None:
         super().__init__(vocab, **kwargs)
@@ -69,7 +83,7 @@ class StructureKD(Model):
                 "structured_crf_tagger"
             )
         self.student = student
-        self.teachers = Teachers(teachers, student)
+        self.teachers = Teachers(teachers, student, target_store, unmatched_labels)
         self.objective = objective
         self.interpolation = interpolation
         # How far training has come, in epochs. The callback keeps it up to date.
@@ -95,7 +109,7 @@ class StructureKD(Model):
         metadata : `List[Dict[str, Any]]`
             Of each sentence, its `words` and its `language`.
         tags : `torch.LongTensor`, optional
-            `(batch, length)`: the gold labels. Without them, training is distillation alone.
+            `(batch, length)`: the gold labels. Distillation alone trains on sentences without.
 
         # Returns
 
@@ -106,26 +120,28 @@ class StructureKD(Model):
 
         logits, mask = emission_scores(self.student, tokens)
         chain = self.student.chain(logits, mask)
-        loss = distillation_loss = self._distillation_loss(chain, metadata)
+        losses = distillation_losses = self._distillation_losses(chain, metadata)
+        # Without gold tags there is nothing else to learn from.
         weight = 1.0
-        if tags is not None:
+        labelled = torch.zeros(0) if tags is None else labelled_sentences(tags)
+        if tags is not None and labelled.any():
             nll = self.student.negative_log_likelihood(chain, logits, mask, tags, metadata)
             weight = self._weight()
-            loss = weight * distillation_loss + (1 - weight) * nll
-            self._averages["nll_loss"](nll.item())
+            weights = torch.ones_like(nll).masked_fill(labelled, weight)
+            losses = weights * distillation_losses + (1 - weights) * nll
+            self._averages["nll_loss"]((nll.sum() / labelled.sum()).item())
         self._averages["lambda"](weight)
-        self._averages["distillation_loss"](distillation_loss.item())
-        return {"logits": logits, "mask": mask, "loss": loss}
+        self._averages["distillation_loss"](distillation_losses.mean().item())
+        return {"logits": logits, "mask": mask, "loss": losses.mean()}
 
-    def _distillation_loss(self, chain: LinearChain, metadata: List[Dict[str, Any]]) -> Tensor:
-        """The mean over sentences, a scalar."""
-        sentences = [sentence["words"] for sentence in metadata]
-        languages = [sentence.get("language") for sentence in metadata]
+    def _distillation_losses(self, chain: LinearChain, metadata: List[Dict[str, Any]]) -> Tensor:
+        """Of each sentence, `(batch,)`."""
+        sentences = [(sentence["words"], sentence.get("language")) for sentence in metadata]
         losses = [
             self.objective(teacher, chain) * weights
-            for teacher, weights in self.teachers.chains(sentences, languages)
+            for teacher, weights in self.teachers.chains(sentences)
         ]
-        return torch.stack(losses).sum(0).mean()
+        return torch.stack(losses).sum(0)
 
     def _weight(self) -> float:
         """Lambda of this step."""

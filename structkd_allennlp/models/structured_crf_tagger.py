@@ -1,11 +1,12 @@
 import logging
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import allennlp.nn.util as util
 import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models.model import Model
+from allennlp.models.simple_tagger import SimpleTagger
 from allennlp.modules import Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.modules.conditional_random_field import (
     ConditionalRandomFieldWeightEmission,
@@ -15,8 +16,8 @@ from allennlp.modules.conditional_random_field import (
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 from torch import Tensor
 
-from structkd_allennlp.data.fields.tag_sequence_field import UNKNOWN_TAG
-from structkd_allennlp.modules.entity_spans import EntityProbability, entity_spans
+from structkd_allennlp.data.fields.tag_sequence_field import UNKNOWN_TAG, UNLABELLED_TAG
+from structkd_allennlp.modules.entity_spans import EntityProbability, entity_spans, scheme_of
 from structkd_allennlp.modules.linear_chain import LinearChain
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 
@@ -60,8 +61,9 @@ class StructuredCrfTagger(CrfTagger):
 
     # Raises
 
-    `ConfigurationError` for `constrain_crf` without a `label_encoding`, and, in training, for gold
-    tags that the vocabulary does not know or that `constrain_crf` forbids.
+    `ConfigurationError` for `constrain_crf` without a `label_encoding` or with one that the labels
+    are not in, and, in training, for gold tags that the vocabulary does not know or that
+    `constrain_crf` forbids.
     """
 
     default_predictor = "structured_tagger"
@@ -93,6 +95,15 @@ class StructuredCrfTagger(CrfTagger):
             verbose_metrics=verbose_metrics,
             **kwargs,
         )
+        scheme = scheme_of(label_names(self))
+        # IOB1 and BIO have the same letters.
+        encoding = "BIO" if label_encoding == "IOB1" else label_encoding
+        if constrain_crf and scheme not in (None, encoding):
+            raise ConfigurationError(
+                f"the labels {sorted(label_names(self))} are {scheme}, and the tagger's "
+                f"label_encoding is {label_encoding}: give the dataset reader and the tagger the "
+                "same label_encoding"
+            )
         self.constrain_crf = constrain_crf
         self.marginals = marginals
         self.decode_in_training = decode_in_training
@@ -129,40 +140,41 @@ class StructuredCrfTagger(CrfTagger):
         ignore_loss_on_o_tags: Optional[bool] = None,
     ) -> Tensor:
         """
-        The mean negative log-likelihood of the gold tags, a scalar.
+        The negative log-likelihood of each sentence's gold tags, `(batch,)`: 0 for an unlabelled
+        sentence, and, in evaluation, infinite for one whose tags the constraints forbid.
 
         # Parameters
 
         chain : `LinearChain`
             `self.chain(logits, mask)`.
         tags : `Tensor`
-            `(batch, length)`, with `UNKNOWN_TAG` where the vocabulary lacks the label.
+            `(batch, length)`, with `UNKNOWN_TAG` where the vocabulary lacks the label, and
+            `UNLABELLED_TAG` throughout an unlabelled sentence.
         """
         if ignore_loss_on_o_tags is None:
             ignore_loss_on_o_tags = self.ignore_loss_on_o_tags
-        free = mask & (tags == UNKNOWN_TAG)
-        if self.training and free.any():
-            self._refuse_unknown_tags(free, metadata)
+        unknown = mask & (tags == UNKNOWN_TAG)
+        if self.training and unknown.any():
+            self._refuse_unknown_tags(unknown, metadata)
+        free = unknown | (mask & (tags == UNLABELLED_TAG))
         if ignore_loss_on_o_tags:
             outside = self.vocab.get_token_index("O", namespace=self.label_namespace)
             free = free | (mask & (tags == outside))
         if isinstance(self.crf, ConditionalRandomFieldWeightLannoy):
             # This weighting is no longer a distribution, so there is no chain for it.
-            return -self.crf(logits, tags.clamp(min=0), mask) / mask.size(0)
+            one_by_one = zip(logits, tags.clamp(min=0), mask, strict=True)
+            losses = [-self.crf(*(x.unsqueeze(0) for x in one)) for one in one_by_one]
+            return torch.stack(losses) * labelled_sentences(tags)
 
         chain = self._loss_chain(chain, logits, mask)
         if free.any():
             log_likelihood = _log_prob_of_observed(chain, tags, free)
         else:
             log_likelihood = chain.log_prob(tags)
-        possible = torch.isfinite(log_likelihood)
-        if not possible.all():
-            # NaN is the trainer's to report; only what the constraints forbid is handled here.
-            possible = ~torch.isneginf(log_likelihood)
-            if self.training and not possible.all():
-                self._refuse_forbidden_tags(tags, mask, ~possible, metadata)
-            log_likelihood = log_likelihood.masked_fill(~possible, 0.0)
-        return -log_likelihood.sum() / possible.sum().clamp(min=1)
+        impossible = torch.isneginf(log_likelihood)
+        if self.training and impossible.any():
+            self._refuse_forbidden_tags(tags, mask, impossible, metadata)
+        return -log_likelihood
 
     def forward(
         self,
@@ -211,9 +223,11 @@ class StructuredCrfTagger(CrfTagger):
         if metadata is not None:
             output["words"] = [sentence["words"] for sentence in metadata]
         if tags is not None:
-            output["loss"] = self.negative_log_likelihood(
+            losses = self.negative_log_likelihood(
                 chain, logits, mask, tags, metadata, ignore_loss_on_o_tags
             )
+            counted = labelled_sentences(tags) & ~torch.isposinf(losses)
+            output["loss"] = losses[counted].sum() / counted.sum().clamp(min=1)
         if self.training and not self.decode_in_training:
             return output
 
@@ -225,11 +239,7 @@ class StructuredCrfTagger(CrfTagger):
         if self.marginals:
             output["marginals"] = chain.marginals
         if tags is not None:
-            self.tagging_metrics(
-                [self._names(path) for path in output["tags"]],
-                self._gold_tags(tags, lengths, metadata),
-                [sentence.get("language") for sentence in metadata] if metadata else None,
-            )
+            self._count(output["tags"], tags, lengths, metadata)
         return output
 
     def make_output_human_readable(self, output_dict: Dict[str, Any]) -> Dict[str, Any]:
@@ -310,13 +320,23 @@ class StructuredCrfTagger(CrfTagger):
             if score > -float("inf")
         ]
 
-    def _gold_tags(
-        self, tags: Tensor, lengths: List[int], metadata: Optional[List[Dict[str, Any]]]
-    ) -> List[List[str]]:
-        """As strings: of the metadata, where labels may be ones that the vocabulary lacks."""
-        if metadata is not None and "tags" in metadata[0]:
-            return [sentence["tags"] for sentence in metadata]
-        return [self._names(path[:n]) for path, n in zip(tags.tolist(), lengths, strict=True)]
+    def _count(
+        self,
+        predicted: List[List[int]],
+        tags: Tensor,
+        lengths: List[int],
+        metadata: Optional[List[Dict[str, Any]]],
+    ) -> None:
+        """Counts predictions against gold tags, if there are any, in the metrics."""
+        rows = labelled_sentences(tags).nonzero().squeeze(1).tolist()
+        sentences = [metadata[b] if metadata is not None else {} for b in rows]
+        # The tags of the metadata may be ones that the vocabulary lacks.
+        gold = [
+            sentence.get("tags") or self._names(tags[b, : lengths[b]].tolist())
+            for b, sentence in zip(rows, sentences, strict=True)
+        ]
+        languages = [sentence.get("language") for sentence in sentences]
+        self.tagging_metrics([self._names(predicted[b]) for b in rows], gold, languages)
 
     def _loss_chain(self, chain: LinearChain, logits: Tensor, mask: Tensor) -> LinearChain:
         """`chain`, or with the parent's `label_weights` the one that these make of it."""
@@ -358,27 +378,36 @@ class StructuredCrfTagger(CrfTagger):
         )
 
 
-def label_names(tagger: CrfTagger) -> List[str]:
+def label_names(tagger: Union[CrfTagger, SimpleTagger]) -> List[str]:
     """The labels of a tagger in the order of its scores."""
     namespace = tagger.label_namespace
     names = tagger.vocab.get_index_to_token_vocabulary(namespace)
     return [names[i] for i in range(tagger.vocab.get_vocab_size(namespace))]
 
 
-def emission_scores(tagger: CrfTagger, tokens: TextFieldTensors) -> Tuple[Tensor, Tensor]:
+def labelled_sentences(tags: Tensor) -> Tensor:
+    """`(batch,)`, bool: which sentences have gold tags `(batch, length)`."""
+    return tags[:, 0] != UNLABELLED_TAG
+
+
+def emission_scores(
+    tagger: Union[CrfTagger, SimpleTagger], tokens: TextFieldTensors
+) -> Tuple[Tensor, Tensor]:
     """
-    The part of `CrfTagger.forward` before any inference, of our tagger or AllenNLP's: the logits
-    `(batch, length, labels)` and the mask `(batch, length)`.
+    The part of a tagger's forward pass before any inference, of our tagger or one of AllenNLP's:
+    the logits `(batch, length, labels)` and the mask `(batch, length)`.
     """
+    # A simple_tagger has neither of these.
+    dropout, feedforward = getattr(tagger, "dropout", None), getattr(tagger, "_feedforward", None)
     mask = util.get_text_field_mask(tokens)
     hidden = tagger.text_field_embedder(tokens)
-    if tagger.dropout:
-        hidden = tagger.dropout(hidden)
+    if dropout:
+        hidden = dropout(hidden)
     hidden = tagger.encoder(hidden, mask)
-    if tagger.dropout:
-        hidden = tagger.dropout(hidden)
-    if tagger._feedforward is not None:
-        hidden = tagger._feedforward(hidden)
+    if dropout:
+        hidden = dropout(hidden)
+    if feedforward is not None:
+        hidden = feedforward(hidden)
     return tagger.tag_projection_layer(hidden), mask
 
 

@@ -1,6 +1,6 @@
 """Entities in tag sequences, by the rules of conlleval, and their probability under a chain."""
 
-from typing import List, NamedTuple, Sequence
+from typing import Iterable, List, NamedTuple, Optional, Sequence
 
 import torch
 from seqeval.metrics.sequence_labeling import end_of_chunk, get_entities, start_of_chunk
@@ -31,6 +31,19 @@ def entity_spans(tags: Sequence[str]) -> List[EntitySpan]:
         EntitySpan(label, start, end + 1)
         for label, start, end in get_entities([_bioes(tag) for tag in tags])
     ]
+
+
+def scheme_of(labels: Iterable[str]) -> Optional[str]:
+    """
+    What a set of labels tells of its scheme: `BIOUL` or `BMES` by letters that only these have,
+    `BIO` (or IOB1) by `B` and `I` alone, and `None` for labels that encode no spans.
+    """
+    letters = {label[0] for label in labels if len(label) == 1 or label[1] == "-"}
+    if letters & {"U", "L"}:
+        return "BIOUL"
+    if letters & {"M", "E", "S"}:
+        return "BMES"
+    return "BIO" if letters & {"B", "I"} else None
 
 
 class EntityProbability:

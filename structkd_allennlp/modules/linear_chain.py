@@ -14,8 +14,8 @@ from torch import Tensor
 # gradient is ever NaN, and so far from any real score that exp() of a difference is exactly 0;
 # adding it up over a whole sentence still fits into float32.
 FORBIDDEN = -1e30
-# A sum of potentials below this has met a forbidden one.
-_IMPOSSIBLE = FORBIDDEN / 2
+# A sum of potentials below this has met a forbidden one, also if that was divided by a temperature.
+_IMPOSSIBLE = FORBIDDEN * 1e-6
 
 
 class KBest(NamedTuple):
@@ -55,7 +55,7 @@ class LinearChain:
     mask : `Tensor`
         `(batch, length)`, bool: true at tokens, which are contiguous from the left.
     start_transitions, end_transitions : `Tensor`, optional
-        `(labels,)`: potentials of the first and the last label.
+        `(labels,)` or `(batch, labels)`: potentials of the first and the last label.
 
     # Raises
 
@@ -73,32 +73,48 @@ class LinearChain:
         _validate(emissions, transitions, mask, start_transitions, end_transitions)
         self.mask = mask.bool()
         self.lengths = self.mask.sum(1)
+        # Shape: (batch, length, labels)
+        self.emissions = _as_potentials(emissions).masked_fill(~self.mask.unsqueeze(-1), 0.0)
         self.transitions = _as_potentials(transitions)
         # Start and end potentials belong to the first and the last token, so they are emissions:
         # no recursion below needs to know of them.
-        # Shape: (batch, length, labels)
-        scores = _as_potentials(emissions).masked_fill(~self.mask.unsqueeze(-1), 0.0)
+        scores = self.emissions
         if start_transitions is not None:
-            first = scores[:, :1] + _as_potentials(start_transitions)
+            first = scores[:, :1] + _as_potentials(start_transitions).view(-1, 1, self.num_labels)
             scores = torch.cat([first, scores[:, 1:]], dim=1)
         if end_transitions is not None:
             positions = torch.arange(scores.size(1), device=scores.device)
             is_last = positions == (self.lengths - 1).unsqueeze(1)
-            scores = scores + is_last.unsqueeze(-1) * _as_potentials(end_transitions)
+            end = _as_potentials(end_transitions).view(-1, 1, self.num_labels)
+            scores = scores + is_last.unsqueeze(-1) * end
         self.scores = scores
         self._messages: Dict[Tuple[str, bool], Tuple[Tensor, Tensor]] = {}
 
     @property
     def batch_size(self) -> int:
-        return self.scores.size(0)
+        return self.emissions.size(0)
 
     @property
     def length(self) -> int:
-        return self.scores.size(1)
+        return self.emissions.size(1)
 
     @property
     def num_labels(self) -> int:
-        return self.scores.size(2)
+        return self.emissions.size(2)
+
+    def tempered(self, temperature: float) -> "LinearChain":
+        """
+        The chain with all potentials divided by `temperature`: p^(1 / temperature), renormalised
+        over all label sequences.
+        """
+        if temperature == 1.0:
+            return self
+        # The potentials of start and end are among the scores.
+        return LinearChain(self.scores / temperature, self.transitions / temperature, self.mask)
+
+    def detach(self) -> "LinearChain":
+        """The same distribution, which no gradient goes to."""
+        return LinearChain(self.scores.detach(), self.transitions.detach(), self.mask)
 
     # ----------------------------------------------------------------- messages
 
@@ -341,8 +357,11 @@ def _validate(
             f"for emissions of {tuple(emissions.shape)}, not {tuple(transitions.shape)}"
         )
     for name, tensor in (("start", start_transitions), ("end", end_transitions)):
-        if tensor is not None and tensor.shape != (labels,):
-            raise ValueError(f"{name}_transitions must be ({labels},), not {tuple(tensor.shape)}")
+        if tensor is not None and tensor.shape not in {(labels,), (batch, labels)}:
+            raise ValueError(
+                f"{name}_transitions must be ({labels},) or {(batch, labels)}, "
+                f"not {tuple(tensor.shape)}"
+            )
     if mask.shape != (batch, length):
         raise ValueError(f"mask must be {(batch, length)}, not {tuple(mask.shape)}")
     mask = mask.bool()

@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from typing import Any, Dict, List, Optional, Tuple
 
 from allennlp.common.checks import ConfigurationError
@@ -20,9 +21,9 @@ class StructuredTaggerPredictor(Predictor):
     Tags new text with a `structured_crf_tagger` or with the student of a `structure_kd`, offline
     and in any language.
 
-    Input is a sentence a line, as JSON, `{"words": ["A", "b"]}` or `{"sentence": "A b"}`, each with
-    an optional `"language"`, or as plain text. Sentences are split into words by the tokenizer of
-    the dataset reader, by default spaCy's blank one for the language.
+    Input is a sentence a line: plain text, JSON, `{"sentence": "A b"}` or `{"words": ["A", "b"]}`,
+    each with an optional `"language"`, or a JSON list of words. Sentences are split into words by
+    the tokenizer of the dataset reader, by default spaCy's blank one for the language.
 
     Output for a sentence is
 
@@ -55,6 +56,7 @@ class StructuredTaggerPredictor(Predictor):
         top_k: Optional[int] = None,
         marginals: Optional[bool] = None,
         language: Optional[str] = None,
+        **unknown: Any,
     ) -> None:
         super().__init__(model, dataset_reader, frozen)
         tagger = getattr(model, "student", model)
@@ -63,16 +65,28 @@ class StructuredTaggerPredictor(Predictor):
                 f"the predictor structured_tagger needs a structured_crf_tagger or a structure_kd, "
                 f"not a {type(model).__name__}"
             )
+        if unknown:
+            raise ConfigurationError(
+                f"the predictor structured_tagger has no setting {sorted(unknown)}: there are "
+                "top_k, marginals and language"
+            )
         if top_k is not None:
-            if top_k < 1:
-                raise ConfigurationError(f"top_k must be at least 1, not {top_k}")
+            if type(top_k) is not int or top_k < 1:
+                raise ConfigurationError(
+                    f"top_k must be a whole number of at least 1, not {top_k!r}"
+                )
             tagger.top_k = top_k
         if marginals is not None:
             tagger.marginals = marginals
+        self._tagger = tagger
         self._language = language
 
     def load_line(self, line: str) -> JsonDict:
         line = line.strip("\r\n")
+        if line.lstrip().startswith("["):
+            # A list of words, unless it is a sentence that starts with a bracket.
+            with suppress(json.JSONDecodeError):
+                return {"words": json.loads(line)}
         if not line.lstrip().startswith("{"):
             return {"sentence": line}
         try:
@@ -122,6 +136,8 @@ class StructuredTaggerPredictor(Predictor):
     def _read(self, json_dict: JsonDict) -> Tuple[List[Token], Optional[str], Optional[str]]:
         """The tokens, the language, and the raw text where there is one."""
         language = json_dict.get("language", self._language)
+        if language is not None and not isinstance(language, str):
+            raise ConfigurationError(f'"language" must be a string such as "en", not {language!r}')
         words, text = json_dict.get("words"), json_dict.get("sentence")
         if (words is None) == (text is None):
             raise ConfigurationError(
@@ -175,7 +191,8 @@ class StructuredTaggerPredictor(Predictor):
             result.update(text=text[first:last], start_char=first, end_char=last)
         return result
 
-    @staticmethod
-    def _empty(language: Optional[str]) -> JsonDict:
-        fields: Dict[str, Any] = {"words": [], "language": language, "tags": []}
-        return {**fields, "tag_probabilities": [], "entities": [], "top_k": []}
+    def _empty(self, language: Optional[str]) -> JsonDict:
+        names = ["words", "tags", "tag_probabilities", "entities", "top_k"]
+        if self._tagger.marginals:
+            names.append("marginals")
+        return {"language": language, **{name: [] for name in names}}

@@ -5,7 +5,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.training import GradientDescentTrainer
 from allennlp.training.callbacks import TrainerCallback
 
-from structkd_allennlp.data.instances import metadata_of
+from structkd_allennlp.data.instances import sentence_of
 from structkd_allennlp.models.structure_kd import StructureKD
 
 logger = logging.getLogger(__name__)
@@ -14,10 +14,11 @@ logger = logging.getLogger(__name__)
 @TrainerCallback.register("structure_kd")
 class StructureKDCallback(TrainerCallback):
     """
-    Ties a `structure_kd` model to its trainer: before the first step it has every teacher that the
-    training data needs loaded and checked, and at every step it tells the model how far training
-    has come, which is what schedules of lambda go by. The trainer restores its position from a
-    checkpoint, so a recovered run has the same lambda at every step as an uninterrupted one.
+    Ties a `structure_kd` model to its trainer. Before the first step it has every teacher that the
+    training data needs loaded and checked, and fills the target store, if there is one. At every
+    step it tells the model how far training has come, which is what schedules of lambda go by. The
+    trainer restores its position from a checkpoint, so a recovered run has the same lambda at every
+    step as an uninterrupted one.
 
     Registered as a `TrainerCallback` with name "structure_kd".
 
@@ -38,11 +39,11 @@ class StructureKDCallback(TrainerCallback):
                 f"{type(model).__name__}: take it out of the callbacks of the trainer"
             )
         self._model = model
-        languages = {
-            metadata_of(instance).get("language")
-            for instance in trainer.data_loader.iter_instances()
-        }
+        instances = trainer.data_loader.iter_instances
+        languages = {language for _, language in map(sentence_of, instances())}
         model.teachers.load(sorted(languages, key=str))
+        if model.teachers.sources.store is not None:
+            model.teachers.fill(map(sentence_of, instances()))
         self._set_position(
             trainer,
             trainer._start_after_epochs_completed,

@@ -11,11 +11,12 @@ from allennlp.data import Vocabulary
 from allennlp.models import Model
 from allennlp.models.archival import archive_model
 
-from structkd_allennlp.distillation.teachers import Teacher, Teachers
+from structkd_allennlp.data.folds import fold_of
+from structkd_allennlp.distillation.teachers import CrossFitted, Teacher, Teachers
 from structkd_allennlp.models.structured_crf_tagger import linear_chain
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
-SENTENCES = [["Ada", "met", "Bob"], ["New", "York"]]
+SENTENCES = [(["Ada", "met", "Bob"], "en"), (["New", "York"], "en")]
 READER = {"type": "structkd_conll", "label_encoding": "BIO"}
 
 
@@ -57,9 +58,10 @@ def test_labels_are_matched_by_name(tmp_path, type_, reader):
     """Whatever order the teacher has its labels in, and if it has fewer than the student."""
     own_labels = ["I-PER", "B-PER", "O"]
     archive, model = archived(tmp_path / "t", own_labels, reader, type_)
-    chain = Teacher(archive, student()).chain(SENTENCES, ["en", "en"])
+    ((chain, weights),) = Teachers(archive, student()).chains(SENTENCES)
+    assert weights.tolist() == [1.0, 1.0]
     assert chain.mask.tolist() == [[True] * 3, [True, True, False]]
-    for b, words in enumerate(SENTENCES):
+    for b, (words, _) in enumerate(SENTENCES):
         ids = torch.tensor([[model.vocab.get_token_index(w, "tokens") for w in words]])
         output = model(tokens={"tokens": {"tokens": ids}})
         own = linear_chain(model, output["logits"], output["mask"], constrained=False)
@@ -79,7 +81,7 @@ def test_batches_of_several_languages(tmp_path):
     one = student()
     sentences = [["Ada"], ["New", "York", "Ada"], ["Ada", "Ada"]]
     languages = ["de", "en", "de"]
-    first, second = Teachers(archives, one).chains(sentences, languages)
+    first, second = Teachers(archives, one).chains(list(zip(sentences, languages, strict=True)))
     assert first[1].tolist() == [0.5, 1.0, 0.5]
     assert second[1].tolist() == [0.5, 0.0, 0.5]
     for rank, (chain, weights) in enumerate([first, second]):
@@ -87,7 +89,7 @@ def test_batches_of_several_languages(tmp_path):
             if not weights[row]:
                 continue
             archive = archives[language] if language == "en" else archives["de"][rank]
-            alone = Teacher(archive, one).chain([words], [language])
+            ((alone, _),) = Teachers(archive, one).chains([(words, language)])
             n = len(words)
             torch.testing.assert_close(chain.marginals[row, :n], alone.marginals[0])
             torch.testing.assert_close(chain.pair_marginals[row, : n - 1], alone.pair_marginals[0])
@@ -96,21 +98,36 @@ def test_batches_of_several_languages(tmp_path):
 def test_labels_that_the_student_lacks(tmp_path):
     archive, _ = archived(tmp_path / "t", [*LABELS, "B-EVENT"])
     with pytest.raises(ConfigurationError, match=r"t/model.tar.gz has labels.*\['B-EVENT'\]"):
-        Teacher(archive, student())
+        Teachers(archive, student()).load(["en"])
+    renormalised = Teachers(archive, student(), unmatched_labels="renormalise")
+    ((chain, _),) = renormalised.chains(SENTENCES)
+    torch.testing.assert_close(chain.marginals.sum(-1), chain.mask.float())
 
 
 def test_another_label_encoding(tmp_path):
     labels = ["O", "U-PER", "B-PER", "L-PER"]
     archive, _ = archived(tmp_path / "t", labels, label_encoding="BIOUL")
-    with pytest.raises(ConfigurationError, match=r"encoding is BIOUL and the student's BIO"):
-        Teacher(archive, student())
+    with pytest.raises(ConfigurationError, match=r"encoding is BIOUL and the student's BIO;"):
+        Teachers(archive, student()).load(["en"])
+    with pytest.raises(ConfigurationError, match="same label_encoding"):
+        Teachers(archive, student(), unmatched_labels="renormalise").load(["en"])
+
+
+def test_another_task(tmp_path):
+    archive, _ = archived(tmp_path / "t", ["NOUN", "VERB"])
+    other = Teachers(archive, tagger(["ADJ", "ADV"])[0], unmatched_labels="renormalise")
+    with pytest.raises(ConfigurationError, match="no label in common"):
+        other.load(["en"])
+    teachers = Teachers(archive, student(), unmatched_labels="renormalise")
+    with pytest.raises(ConfigurationError, match="another scheme"):
+        teachers.load(["en"])
 
 
 def test_missing_archives_are_all_looked_for_before_any_is_loaded(tmp_path):
     teachers = Teachers({"en": "fixtures/teachers/en.tar.gz", "de": "no/such.tar.gz"}, student())
     with pytest.raises(ConfigurationError, match=r"language 'de' is missing: there is no no/such"):
         teachers.load(["en", "de"])
-    assert not teachers._loaded
+    assert not teachers.sources._opened
 
 
 def corrupt(path, kind):
@@ -132,24 +149,65 @@ def test_files_that_are_no_archive(tmp_path, kind):
     path = tmp_path / "teacher.tar.gz"
     corrupt(path, kind)
     with pytest.raises(ConfigurationError, match=r"teacher\.tar\.gz can not be loaded"):
-        Teacher(str(path), student())
+        Teacher(str(path))
 
 
 def test_an_archive_of_another_kind_of_model(tmp_path):
-    archive, _ = archived(tmp_path / "t", LABELS, type_="simple_tagger")
-    with pytest.raises(ConfigurationError, match="is a SimpleTagger, not a CRF tagger"):
-        Teacher(archive, student())
+    vocab = Vocabulary()
+    for i in range(3):
+        vocab.add_token_to_namespace(f"label{i}", "labels")
+    config = {
+        "type": "basic_classifier",
+        "text_field_embedder": {
+            "token_embedders": {"tokens": {"type": "embedding", "embedding_dim": 4}}
+        },
+        "seq2vec_encoder": {"type": "boe", "embedding_dim": 4},
+    }
+    model = Model.from_params(vocab=vocab, params=Params(config).duplicate())
+    Params({"dataset_reader": READER, "model": config}).to_file(str(tmp_path / "config.json"))
+    vocab.save_to_files(str(tmp_path / "vocabulary"))
+    torch.save(model.state_dict(), tmp_path / "best.th")
+    with pytest.raises(ConfigurationError, match="is a BasicClassifier, not a tagger"):
+        Teacher(str(tmp_path))
+
+
+def test_a_softmax_teacher(tmp_path):
+    """A simple_tagger has no transitions: its marginals are its softmax."""
+    archive, model = archived(tmp_path / "t", LABELS[::-1], type_="simple_tagger")
+    ((chain, _),) = Teachers(archive, student()).chains(SENTENCES)
+    for b, (words, _) in enumerate(SENTENCES):
+        ids = torch.tensor([[model.vocab.get_token_index(w, "tokens") for w in words]])
+        own = model(tokens={"tokens": {"tokens": ids}})["class_probabilities"]
+        torch.testing.assert_close(chain.marginals[b, : len(words)], own[0].flip(-1))
+
+
+def test_cross_fitted_teachers(tmp_path):
+    archives = [archived(tmp_path / f"fold{i}", LABELS, seed=i)[0] for i in (1, 2, 3)]
+    one = student()
+    teachers = Teachers({"en": CrossFitted(archives)}, one)
+    sentences = [([f"word{i}", "York"], "en") for i in range(12)]
+    teachers.load(["en"])
+    ((chain, weights),) = teachers.chains(sentences)
+    assert weights.tolist() == [1.0] * 12
+    folds = [fold_of(words, 3) for words, _ in sentences]
+    assert set(folds) == {1, 2, 3}
+    for row, fold in enumerate(folds):
+        ((alone, _),) = Teachers(archives[fold - 1], one).chains([sentences[row]])
+        torch.testing.assert_close(chain.marginals[row], alone.marginals[0])
+    with pytest.raises(ConfigurationError, match="2 archives or more"):
+        CrossFitted(archives[:1])
 
 
 def test_a_reader_that_changes_the_words(tmp_path):
     archive, _ = archived(tmp_path / "t", LABELS)
-    teacher = Teacher(archive, student())
-    text_to_instance = teacher._reader.text_to_instance
-    teacher._reader.text_to_instance = lambda tokens, **kw: text_to_instance(tokens[:1], **kw)
+    teachers = Teachers(archive, student())
+    reader = teachers.sources.teacher(archive)._loaded()._reader
+    text_to_instance = reader.text_to_instance
+    reader.text_to_instance = lambda tokens, **kw: text_to_instance(tokens[:1], **kw)
     with pytest.raises(
         ConfigurationError, match=r"scores \[1, 1\] words for sentences of \[3, 2\]"
     ):
-        teacher.chain(SENTENCES, ["en", "en"])
+        teachers.chains(SENTENCES)
 
 
 def test_a_distilled_student_teaches(tmp_path):
@@ -167,5 +225,5 @@ def test_a_distilled_student_teaches(tmp_path):
     model.vocab.save_to_files(str(tmp_path / "kd" / "vocabulary"))
     state = {f"student.{name}": value for name, value in model.state_dict().items()}
     torch.save(state, tmp_path / "kd" / "best.th")
-    chain = Teacher(archive_model(tmp_path / "kd"), student()).chain(SENTENCES, ["en", "en"])
+    ((chain, _),) = Teachers(archive_model(tmp_path / "kd"), student()).chains(SENTENCES)
     torch.testing.assert_close(chain.marginals.sum(-1), chain.mask.float())

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import hypothesis.strategies as st
 import pytest
@@ -36,9 +36,9 @@ class Enumerated:
                     step = transitions if transitions.dim() == 2 else transitions[b, i]
                     score = score + step[y, z]
                 if start is not None:
-                    score = score + start[path[0]]
+                    score = score + (start if start.dim() == 1 else start[b])[path[0]]
                 if end is not None:
-                    score = score + end[path[-1]]
+                    score = score + (end if end.dim() == 1 else end[b])[path[-1]]
                 scores[path] = score
             self.scores.append(scores)
         self.log_partition = torch.stack(
@@ -83,7 +83,7 @@ def potentials(
     lengths: List[int],
     labels: int,
     positional: bool,
-    ends: bool,
+    ends: Union[bool, str],
     scale: float = 1.0,
     forbid: float = 0.0,
 ) -> Dict[str, Any]:
@@ -101,12 +101,13 @@ def potentials(
         drop[..., 0] = False
         drop[..., 0, :] = False
         transitions = transitions.masked_fill(drop, -math.inf)
+    ends_shape = (batch, labels) if ends == "by sentence" else (labels,)
     return {
         "emissions": random(batch, length, labels),
         "transitions": transitions,
         "mask": torch.arange(length) < torch.tensor(lengths).unsqueeze(1),
-        "start": random(labels) if ends else None,
-        "end": random(labels) if ends else None,
+        "start": random(*ends_shape) if ends else None,
+        "end": random(*ends_shape) if ends else None,
     }
 
 
@@ -121,7 +122,7 @@ CASES = st.builds(
     lengths=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     labels=st.integers(1, 3),
     positional=st.booleans(),
-    ends=st.booleans(),
+    ends=st.sampled_from([True, False, "by sentence"]),
     scale=st.sampled_from([0.1, 1.0, 50.0]),
     forbid=st.sampled_from([0.0, 0.5]),
 )
@@ -167,6 +168,20 @@ def test_k_best_and_log_prob_equal_enumeration(case, k):
         found = {tuple(p) for p in best.paths[b, : len(ranked), :n].tolist()}
         assert len(found) == min(k, len(ranked)), "a sequence was listed twice"
     torch.testing.assert_close(chain.log_prob(best.paths[:, 0]), log_probs[:, 0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(CASES, st.sampled_from([0.5, 2.25, 4.0]))
+def test_tempering_raises_probabilities_to_a_power(case, temperature):
+    chain, brute = both(case)
+    for b in range(chain.batch_size):
+        log_probs = {p: x for p, x in brute.log_probs(b).items() if x > -math.inf}
+        powers = torch.log_softmax(torch.stack(list(log_probs.values())) / temperature, dim=0)
+        paths = torch.zeros(1, len(log_probs), chain.length, dtype=torch.long)
+        for i, path in enumerate(log_probs):
+            paths[0, i, : len(path)] = torch.tensor(path)
+        tempered = chain.tempered(temperature).log_prob(paths.expand(chain.batch_size, -1, -1))
+        torch.testing.assert_close(tempered[b], powers)
 
 
 @settings(max_examples=30, deadline=None)

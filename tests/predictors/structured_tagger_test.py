@@ -91,6 +91,7 @@ def test_a_batch_with_empty_sentences(plain):
     assert outputs[0]["words"] == outputs[0]["tags"] == outputs[0]["entities"] == []
     assert outputs[1]["words"] == ["Maria", "sings"]
     assert outputs[2]["language"] == "es"
+    assert predictor(marginals=True).predict("")["marginals"] == []
     assert set(outputs[0]) == set(outputs[1])
 
 
@@ -114,6 +115,7 @@ def test_any_language(plain, language, text):
 def test_lines(plain):
     assert plain.load_line("Maria lives here.\r\n") == {"sentence": "Maria lives here."}
     assert plain.load_line('{"words": ["a"]}\n') == {"words": ["a"]}
+    assert plain.load_line('["a", "b"]') == {"words": ["a", "b"]}
     assert plain.load_line("[1] is a footnote\n") == {"sentence": "[1] is a footnote"}
     assert json.loads(plain.dump_line({"words": ["Москва"]})) == {"words": ["Москва"]}
     assert "Москва" in plain.dump_line({"words": ["Москва"]})
@@ -130,6 +132,7 @@ def test_lines(plain):
         ({"words": ["a", 1]}, "list of non-empty strings"),
         ({"words": ["a", ""]}, "list of non-empty strings"),
         ({"sentence": 3}, "must be a string"),
+        ({"sentence": "a", "language": 5}, "language"),
     ],
 )
 def test_wrong_inputs(plain, given, message):
@@ -144,9 +147,12 @@ def test_language_of_input_that_names_none():
     assert [one["language"] for one in output] == ["es", "en"]
 
 
-def test_wrong_settings(tmp_path):
-    with pytest.raises(ConfigurationError, match="top_k must be at least 1"):
-        predictor(top_k=0)
+def test_wrong_settings():
+    for top_k in (0, "3", 1.5):
+        with pytest.raises(ConfigurationError, match="top_k must be a whole number"):
+            predictor(top_k=top_k)
+    with pytest.raises(ConfigurationError, match=r"no setting \['topk'\]: there are top_k"):
+        predictor(topk=3)
 
 
 def test_is_the_default_of_our_models():

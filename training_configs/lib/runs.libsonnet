@@ -17,6 +17,8 @@ local taggers = import 'taggers.libsonnet';
     vocabulary: text.vocabulary,
     model: model,
     data_loader: task.batch,
+    // In the order of the file, so that predictions can be held beside it.
+    validation_data_loader: { batch_size: 32, shuffle: false },
     trainer: {
       num_epochs: task.epochs,
       validation_metric: task.validation_metric,

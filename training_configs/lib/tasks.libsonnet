@@ -10,10 +10,10 @@ local tiny = {
   teacher: { words: 24, characters: 8, filters: 16, hidden: 32, dropout: 0.2 },
   student: { words: 16, characters: 8, filters: 12, hidden: 16, dropout: 0.1 },
   min_count: 1,
-  epochs: 30,
+  epochs: 40,
   batch: { batch_size: 8, shuffle: true },
   learning_rate: 0.01,
-  patience: 4,
+  patience: 10,
 };
 local full = {
   teacher: { words: 100, characters: 25, filters: 50, hidden: 200, dropout: 0.4 },
@@ -67,13 +67,13 @@ local full = {
     teachers: { [l]: 'out/conll2002/teachers/%s/model.tar.gz' % l for l in ['es', 'nl'] },
   },
 
-  // SemEval-2016 restaurant reviews, opinion targets. There is no development file: every tenth
-  // training sentence is held out for it, as in Wang et al. (2020).
+  // SemEval-2016 restaurant reviews, opinion targets. There is no development file: a tenth
+  // of the training sentences is held out for it, as in Wang et al. (2020).
   aspect: spans + full {
     reader: { type: 'semeval_aspect' },
     languages: ['en', 'es', 'nl', 'ru', 'tr'],
-    train: 'data/aspect/semeval2016/{language}/train.xml#not-every=10',
-    dev: 'data/aspect/semeval2016/{language}/train.xml#every=10',
+    train: 'data/aspect/semeval2016/{language}/train.xml#not-fold=1of10',
+    dev: 'data/aspect/semeval2016/{language}/train.xml#fold=1of10',
     teachers: {
       [l]: 'out/aspect/teachers/%s/model.tar.gz' % l
       for l in ['en', 'es', 'nl', 'ru', 'tr']

@@ -5,6 +5,7 @@ from structkd_allennlp.data.dataset_readers.tagging_reader import TaggedSentence
 from structkd_allennlp.data.dataset_readers.universal_dependencies import (
     UniversalDependenciesPosReader,
 )
+from structkd_allennlp.data.dataset_readers.unlabelled_text import UnlabelledTextReader
 from structkd_allennlp.data.dataset_readers.wikiann import WikiAnnReader
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "TaggedSentence",
     "TaggingReader",
     "UniversalDependenciesPosReader",
+    "UnlabelledTextReader",
     "WikiAnnReader",
 ]

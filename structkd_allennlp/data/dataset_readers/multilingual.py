@@ -14,11 +14,19 @@ from allennlp.data.dataset_readers.dataset_reader import PathOrStr
 from allennlp.data.fields import MetadataField
 
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggedSentence, TaggingReader
+from structkd_allennlp.data.dataset_readers.unlabelled_text import UnlabelledTextReader
 
 logger = logging.getLogger(__name__)
 
 UNDETERMINED = "und"
 """The language code, after ISO 639-2, of a file whose language nobody knows."""
+
+
+UNLABELLED = "unlabelled"
+"""The key, in the place of a language, of paths to text without labels."""
+
+# A path, a dictionary from language to path, `{UNLABELLED: Paths}`, or a list of these.
+Paths = Union[PathOrStr, Mapping[str, Any], List[Any]]
 
 
 class _File(NamedTuple):
@@ -42,6 +50,9 @@ class MultilingualReader(DatasetReader):
       it is guessed: from the start of the file's name (`en_ewt-ud-test.conllu`, `en.txt`) or from
       its folder's, where that is a language that is configured or has two letters.
 
+    - a list of these. In it, `{"unlabelled": path}` is text without labels, `path` being any of the
+      above.
+
     The parts of files that `TaggingReader` describes work in each of them. The `max_instances` of
     a wrapped reader limits each language it reads, that of this reader the whole.
 
@@ -55,6 +66,9 @@ class MultilingualReader(DatasetReader):
         Readers of single languages. One of `reader` and `readers` is needed.
     languages : `List[str]`, optional (default = the keys of `readers`)
         What `{language}` stands for in a path.
+    unlabelled_reader : `TaggingReader`, optional (default = `UnlabelledTextReader`)
+        Splits text without labels into words. All else about such sentences, such as their token
+        indexers, is up to the reader of their language.
     """
 
     # The hints say `DatasetReader` because only that class can look up a registered name.
@@ -63,6 +77,7 @@ class MultilingualReader(DatasetReader):
         reader: Optional[DatasetReader] = None,
         readers: Optional[Dict[str, DatasetReader]] = None,
         languages: Optional[List[str]] = None,
+        unlabelled_reader: Optional[DatasetReader] = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -78,13 +93,14 @@ class MultilingualReader(DatasetReader):
                 'a "multilingual" dataset reader needs a "reader" for all languages or "readers" '
                 "for some of them."
             )
+        self.unlabelled_reader = _tagging_reader(
+            '"unlabelled_reader"', unlabelled_reader or UnlabelledTextReader()
+        )
         self.languages = list(self.readers) if languages is None else languages
         for language in self.languages:
             self._reader_of(language)
 
-    def sentences(
-        self, file_path: Union[PathOrStr, Mapping[str, PathOrStr]]
-    ) -> Iterator[TaggedSentence]:
+    def sentences(self, file_path: Paths) -> Iterator[TaggedSentence]:
         """All sentences of all languages in turn, whatever the worker."""
         streams = [self._sentences(file) for file in self._files(file_path)]
         for turn in zip_longest(*streams):
@@ -98,11 +114,11 @@ class MultilingualReader(DatasetReader):
             self._reader_of(language, file.path)
             yield replace(sentence, language=language)
 
-    def _read(self, file_path: Union[PathOrStr, Mapping[str, PathOrStr]]) -> Iterator[Instance]:
+    def _read(self, file_path: Paths) -> Iterator[Instance]:
         # Only this reader shards. The wrapped ones never learn of workers, as their own
         # `sentences` are what is read.
         for sentence in self.shard_iterable(self.sentences(file_path)):
-            yield self.text_to_instance(sentence.tokens, sentence.tags, sentence.language)
+            yield self._any_reader(sentence.language).instance(sentence)
 
     def text_to_instance(
         self,
@@ -136,7 +152,12 @@ class MultilingualReader(DatasetReader):
             )
         return reader
 
-    def _files(self, file_path: Union[PathOrStr, Mapping[str, PathOrStr]]) -> List[_File]:
+    def _files(self, file_path: Paths, reader: Optional[TaggingReader] = None) -> List[_File]:
+        """The files that a path stands for; `reader` reads them, if given."""
+        if isinstance(file_path, list):
+            return [file for one in file_path for file in self._files(one, reader)]
+        if isinstance(file_path, Mapping) and set(file_path) == {UNLABELLED}:
+            return self._files(file_path[UNLABELLED], self.unlabelled_reader)
         if not isinstance(file_path, Mapping):
             path = os.fspath(file_path)
             if "{language}" in path:
@@ -151,20 +172,21 @@ class MultilingualReader(DatasetReader):
             elif path.lstrip().startswith("{"):
                 file_path = _from_json(path)
             else:
-                return [self._file(path)]
+                return [self._file(path, reader)]
         return [
-            _File(os.fspath(path), self._reader_of(language, os.fspath(path)), language)
+            _File(os.fspath(path), reader or self._reader_of(language, os.fspath(path)), language)
             for language, path in file_path.items()
         ]
 
-    def _file(self, path: str) -> _File:
+    def _file(self, path: str, reader: Optional[TaggingReader]) -> _File:
         stated = re.fullmatch(r"([A-Za-z]{2,}(?:[-_][A-Za-z0-9]+)*)=(.+)", path)
         if stated and not os.path.exists(path):
-            return _File(stated[2], self._reader_of(stated[1], path), stated[1])
+            return _File(stated[2], reader or self._reader_of(stated[1], path), stated[1])
         guess = self._guess(path)
-        reader = self._any_reader(guess)
-        if guess is not None or not reader.files_name_language:
-            reader = self._reader_of(guess or UNDETERMINED, path)
+        if reader is None:
+            reader = self._any_reader(guess)
+            if guess is not None or not reader.files_name_language:
+                reader = self._reader_of(guess or UNDETERMINED, path)
         if reader.language is not None or reader.files_name_language:
             # Either is worth more than a guess, and a guess must not contradict it.
             return _File(path, reader, None)

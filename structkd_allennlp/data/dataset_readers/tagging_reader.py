@@ -19,7 +19,8 @@ from structkd_allennlp.data.dataset_readers.tag_schemes import (
     recode,
 )
 from structkd_allennlp.data.dataset_readers.text_files import input_error, open_text
-from structkd_allennlp.data.fields.tag_sequence_field import TagSequenceField
+from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, TagSequenceField
+from structkd_allennlp.data.folds import fold_of
 from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import (
     MULTI_LANGUAGE,
     blank_spacy_tokenizer,
@@ -45,9 +46,11 @@ class TaggingReader(DatasetReader):
     else, such as recoding, sharding and the making of instances, is here. Files are read as a
     stream.
 
-    A path may end in `#every=N`, which reads each N-th sentence only, or in `#not-every=N`, which
-    reads all the others. So a corpus without development data is split in the same way each time:
-    `train.xml#not-every=10` to train on, `train.xml#every=10` to stop by.
+    A path may end in `#fold=IofN`, which reads the I-th of N parts of about the same size, or in
+    `#not-fold=IofN`, which reads all the others. So a corpus without development data is split in
+    the same way each time: `train.xml#not-fold=1of10` to train on, `train.xml#fold=1of10` to stop
+    by. Sentences of the same words are always in the same part (see `fold_of`). Several parts, one
+    after the other, read what is in all of them.
 
     Instances have the fields `tokens` (a `TextField`), `metadata` (`words`, `language`, and `tags`
     where they are known) and, where they are known, `tags` (a `TagSequenceField`).
@@ -130,13 +133,14 @@ class TaggingReader(DatasetReader):
             Goes before the language of the reader.
         """
         language = language or self.language
-        path, part = _locate(os.fspath(file_path), language)
+        path, parts = _locate(os.fspath(file_path), language)
         scheme = self.input_encoding
         found = selected = 0
         with open_text(path, self.encoding) as file:
             for sentence, lines in self._parse(file, path, language):
                 found += 1
-                if not part.selects(found):
+                words = [token.text or "" for token in sentence.tokens]
+                if not all(part.selects(words) for part in parts):
                     continue
                 if self.label_encoding and sentence.tags:
                     if scheme is None and is_bioul(sentence.tags):
@@ -169,7 +173,20 @@ class TaggingReader(DatasetReader):
 
     def _read(self, file_path: PathOrStr) -> Iterator[Instance]:
         for sentence in self.shard_iterable(self.sentences(file_path)):
-            yield self.text_to_instance(sentence.tokens, sentence.tags, sentence.language)
+            yield self.instance(sentence)
+
+    def instance(self, sentence: TaggedSentence) -> Instance:
+        """
+        A sentence to train on. Where it has no tags, its `tags` field says `UNLABELLED`, so that
+        labelled and unlabelled sentences can share a batch.
+        """
+        instance = self.text_to_instance(sentence.tokens, sentence.tags, sentence.language)
+        if sentence.tags is None:
+            text_field = instance["tokens"]
+            assert isinstance(text_field, TextField)
+            labels = [UNLABELLED] * len(sentence.tokens)
+            instance.add_field("tags", TagSequenceField(labels, text_field, self.label_namespace))
+        return instance
 
     def tokenize(self, text: str, language: Optional[str] = None) -> List[Token]:
         """Splits raw text of this language (default: the reader's) into tokens."""
@@ -214,32 +231,36 @@ class TaggingReader(DatasetReader):
 
 
 class _Part(NamedTuple):
-    """Each `n`-th sentence, or all others."""
+    """The sentences of a fold, or all others."""
 
-    n: int = 1
-    others: bool = False
+    fold: int
+    folds: int
+    others: bool
 
-    def selects(self, number: int) -> bool:
-        """Whether the sentence of this number, counted from 1, is in the part."""
-        return (number % self.n == 0) != self.others
+    def selects(self, words: Sequence[str]) -> bool:
+        return (fold_of(words, self.folds) == self.fold) != self.others
 
 
-def _locate(path: str, language: Optional[str]) -> Tuple[str, _Part]:
-    """The file that a path stands for, and the part of it."""
-    part = _Part()
-    base, sign, suffix = path.rpartition("#")
-    if sign and not os.path.exists(path):
-        match = re.fullmatch(r"(not-)?every=(\d+)", suffix, flags=re.ASCII)
-        if match and int(match[2]) >= 2:
-            path, part = base, _Part(int(match[2]), others=bool(match[1]))
-        elif match or os.path.exists(base):
+def _locate(path: str, language: Optional[str]) -> Tuple[str, List[_Part]]:
+    """The file that a path stands for, and the parts of it whose intersection is meant."""
+    parts: List[_Part] = []
+    whole = path
+    while "#" in path and not os.path.exists(path):
+        base, _, suffix = path.rpartition("#")
+        match = re.fullmatch(r"(not-)?fold=(\d+)of(\d+)", suffix, flags=re.ASCII)
+        if match is None and not os.path.exists(base):
+            # Nothing says that the sign was meant to name a part.
+            break
+        if match is None or not 1 <= int(match[2]) <= int(match[3]) or int(match[3]) < 2:
             raise input_error(
-                path,
+                whole,
                 f"{'#' + suffix!r} names no part of a file",
-                "End the path in #every=N or #not-every=N, N being 2 or more",
+                "End the path in #fold=IofN or #not-fold=IofN, N being 2 or more and I from 1 to N",
             )
+        path = base
+        parts.append(_Part(int(match[2]), int(match[3]), others=bool(match[1])))
     if not os.path.isfile(path):
         problem = "is a directory" if os.path.isdir(path) else "no such file"
         of_language = f" for the language {language!r}" if language else ""
         raise input_error(path, problem + of_language, "Correct the path in the configuration")
-    return path, part
+    return path, parts

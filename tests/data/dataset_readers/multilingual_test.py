@@ -12,6 +12,7 @@ from allennlp.data.data_loaders import MultiProcessDataLoader
 from allennlp.data.dataset_readers.dataset_reader import WorkerInfo
 
 from structkd_allennlp.data import ConllReader, MultilingualReader, WikiAnnReader
+from structkd_allennlp.data.folds import fold_of
 from tests.data import FIXTURES, complaint
 
 CONLL = str(FIXTURES / "conll" / "{language}" / "train.txt")
@@ -55,8 +56,10 @@ def test_all_forms_of_a_path_read_the_languages_in_turn(two, tmp_path):
     assert read(reader, f"pt={two['en']}") == ["pt:w0", "pt:w1"]
     assert read(reader, two["en"]) == ["en:w0", "en:w1"]
     assert read(reader, {"es": two["es"]}) == ["es:w0", "es:w1", "es:w2", "es:w3"]
-    assert read(reader, str(tmp_path / "{language}.txt#every=2")) == ["en:w1", "es:w1", "es:w3"]
-    assert read(reader, f"pt={two['es']}#not-every=2") == ["pt:w0", "pt:w2"]
+    own = [w for w in TWO if fold_of([w[3:]], 2) == 1]
+    others = [f"pt:w{i}" for i in range(4) if fold_of([f"w{i}"], 2) != 1]
+    assert sorted(read(reader, str(tmp_path / "{language}.txt#fold=1of2"))) == sorted(own)
+    assert read(reader, f"pt={two['es']}#not-fold=1of2") == others
 
 
 def test_a_pattern_that_starts_with_the_language(two, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from allennlp.data.dataset_readers.dataset_reader import WorkerInfo
 from allennlp.data.token_indexers import SingleIdTokenIndexer, TokenCharactersIndexer
 
 from structkd_allennlp.data import ConllReader, TaggingReader, TagSequenceField
+from structkd_allennlp.data.folds import fold_of
 from tests.data import FIXTURES, complaint
 
 ENGLISH = FIXTURES / "conll" / "en" / "train.txt"
@@ -73,37 +74,57 @@ def test_tokenize_takes_the_configured_tokenizer_or_that_of_the_language():
     assert [t.text for t in reader.tokenize(text)] == ["He's", "l'amico"]
 
 
-@pytest.mark.parametrize("n", [2, 3, 10, 20])
+@pytest.mark.parametrize("n", [2, 3, 10])
 def test_parts_of_a_file_are_disjoint_and_whole(tmp_path, n):
-    path = numbered(tmp_path / "x", 20)
+    path = numbered(tmp_path / "x", 200)
+    whole = [f"w{i}" for i in range(200)]
     reader = ConllReader()
-    every = words(reader, f"{path}#every={n}")
-    others = words(reader, f"{path}#not-every={n}")
-    assert every == [f"w{i}" for i in range(20) if i % n == n - 1]
-    assert others == [f"w{i}" for i in range(20) if i % n != n - 1]
-    assert len(list(reader.read(f"{path}#every={n}"))) == len(every)
+    folds = [words(reader, f"{path}#fold={i}of{n}") for i in range(1, n + 1)]
+    assert sorted(word for fold in folds for word in fold) == sorted(whole)
+    for i, fold in enumerate(folds, start=1):
+        assert words(reader, f"{path}#not-fold={i}of{n}") == [w for w in whole if w not in fold]
+        assert all(fold_of([word], n) == i for word in fold)
+        # About the same size, in the order of the file.
+        assert abs(len(fold) - 200 / n) < 30
+        assert fold == [w for w in whole if w in fold]
+    assert len(list(reader.read(f"{path}#fold=1of{n}"))) == len(folds[0])
+
+
+def test_a_sentence_that_recurs_is_in_one_part(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("a X\nb X\n\n" * 7 + "c X\n\n" * 5, encoding="utf-8")
+    for i in (1, 2, 3):
+        part = f"{path}#fold={i}of3"
+        expected = ["a", "b"] * 7 * (fold_of(["a", "b"], 3) == i) + ["c"] * 5 * (
+            fold_of(["c"], 3) == i
+        )
+        if expected:
+            assert words(ConllReader(label_encoding=None), part) == expected
 
 
 def test_a_file_named_like_a_part_is_itself(tmp_path):
     numbered(tmp_path / "x", 4)
-    path = numbered(tmp_path / "x#every=2", 3)
+    path = numbered(tmp_path / "x#fold=1of2", 3)
     assert words(ConllReader(), path) == ["w0", "w1", "w2"]
-    assert words(ConllReader(), f"{path}#every=3") == ["w2"]
+    first = [w for w in ("w0", "w1", "w2") if fold_of([w], 2) == 1]
+    assert words(ConllReader(), f"{path}#fold=1of2") == first
 
 
 @pytest.mark.parametrize(
     "suffix",
-    ["every=1", "every=0", "every=-2", "every=", "every=x", "not=2", "", "every=2 ", "every=²"],
+    ["fold=1of1", "fold=0of3", "fold=4of3", "fold=-1of2", "fold=", "fold=2", "x", "", "fold=1of2 "],
 )
 def test_malformed_parts(tmp_path, suffix):
     path = f"{numbered(tmp_path / 'x', 4)}#{suffix}"
     message = complaint(lambda: ConllReader().sentences(path))
     assert message.startswith(f"{path}: '#{suffix}' names no part of a file")
-    assert "#every=N or #not-every=N" in message
+    assert "#fold=IofN or #not-fold=IofN" in message
 
 
 def test_a_part_without_sentences(tmp_path):
-    path = f"{numbered(tmp_path / 'x', 4)}#every=5"
+    path = numbered(tmp_path / "x", 4)
+    empty = ({1, 2, 3, 4, 5} - {fold_of([f"w{i}"], 5) for i in range(4)}).pop()
+    path = f"{path}#fold={empty}of5"
     message = complaint(lambda: ConllReader().sentences(path))
     assert message.startswith(f"{path}: only 4 sentences, none in this part")
 
@@ -112,7 +133,7 @@ def test_files_that_are_none(tmp_path):
     reader = ConllReader()
     missing = str(tmp_path / "none.txt")
     assert f"{missing}: no such file" in complaint(lambda: reader.read(missing))
-    assert f"{missing}: no such file" in complaint(lambda: reader.read(missing + "#every=2"))
+    assert f"{missing}: no such file" in complaint(lambda: reader.read(missing + "#fold=1of2"))
     assert "no such file for the language 'pt'" in complaint(
         lambda: reader.sentences(missing, "pt")
     )

@@ -1,0 +1,203 @@
+"""What teachers say about sentences, kept on disk."""
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+import lmdb
+import numpy
+import torch
+from allennlp.common import FromParams
+from allennlp.common.checks import ConfigurationError
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+# Address space, not disk: LMDB's file grows with what is in it.
+_MAP_SIZE = 1 << 40
+# Of an entry: magic and version, CRC-32 of all that follows.
+_FRAME = struct.Struct("<4sI")
+_MAGIC = b"SKD1"
+# Of the scores of a sentence: dtype character, length, labels.
+_SHAPE = struct.Struct("<cII")
+
+
+class TeacherHead(NamedTuple):
+    """
+    All of a teacher that does not depend on the sentence: its labels, in order, their encoding, and
+    the potentials of its transitions `(labels, labels)`, of the start and of the end, `(labels,)`,
+    float32 on the CPU. What its constraints forbid is minus infinity; a teacher without transitions
+    has zeros.
+    """
+
+    labels: List[str]
+    label_encoding: Optional[str]
+    transitions: Tensor
+    start: Tensor
+    end: Tensor
+
+
+class TargetStore(FromParams):
+    """
+    A store on disk (LMDB) of the emission scores that teachers give to the words of a sentence, and
+    of the teachers' transitions. Everything else, such as marginals, k-best paths and any
+    temperature, is derived from these, so any objective and any student can use what another run
+    has left.
+
+    An entry is addressed by the digest of the teacher's archive, the language and the words. It
+    carries a checksum: one that is damaged or none of ours counts as missing, so it is computed
+    again. Writes are transactions, so a run that is killed leaves nothing half-written, and several
+    processes may read and write at once. The file is read through the page cache; nothing is held
+    in memory.
+
+    # Parameters
+
+    directory : `str`
+        Is made where there is none.
+    half_precision : `bool`, optional (default = `False`)
+        Whether to keep scores in float16, in half the space. They are stored relative to the best
+        label of the word, which the distribution does not depend on, so that what is likely loses
+        least. Entries that have more precision than asked for are used; with less, they count as
+        missing.
+
+    # Raises
+
+    `ConfigurationError` for a directory that can not be used as a store.
+    """
+
+    def __init__(self, directory: str, half_precision: bool = False) -> None:
+        self.directory = directory
+        self.half_precision = half_precision
+
+    @property
+    def _environment(self) -> lmdb.Environment:
+        # Not opened before it is used: a finished archive names a store that it does not need.
+        return _open(os.path.abspath(self.directory))
+
+    def head(self, teacher: str) -> Optional[TeacherHead]:
+        """The head of the teacher with this digest, or `None`."""
+        payload = self._get(_key(teacher, "head", []))
+        if payload is None:
+            return None
+        try:
+            value = json.loads(payload)
+            tensors = [torch.tensor(value[name]) for name in ("transitions", "start", "end")]
+            return TeacherHead(value["labels"], value["label_encoding"], *tensors)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def put_head(self, teacher: str, head: TeacherHead) -> None:
+        value = {
+            name: part.tolist() if isinstance(part, Tensor) else part
+            for name, part in head._asdict().items()
+        }
+        self._put([(_key(teacher, "head", []), json.dumps(value).encode())])
+
+    def get(
+        self, teacher: str, language: Optional[str], words: Sequence[str], labels: int
+    ) -> Optional[numpy.ndarray]:
+        """
+        The emission scores `(length, labels)`, float32, that a teacher gives to a sentence, up to a
+        constant a word; `None` where there are none.
+        """
+        payload = self._get(_key(teacher, language, words))
+        if payload is None or len(payload) < _SHAPE.size:
+            return None
+        kind, length, width = _SHAPE.unpack_from(payload)
+        if (length, width) != (len(words), labels) or kind not in (b"e", b"f"):
+            return None
+        if kind == b"e" and not self.half_precision:
+            return None
+        dtype = numpy.dtype(f"<{kind.decode()}")
+        if len(payload) != _SHAPE.size + length * width * dtype.itemsize:
+            return None
+        scores = numpy.frombuffer(payload, dtype, offset=_SHAPE.size).reshape(length, width)
+        return scores.astype(numpy.float32)
+
+    def put(
+        self,
+        teacher: str,
+        scores: Iterable[Tuple[Optional[str], Sequence[str], numpy.ndarray]],
+    ) -> None:
+        """Stores `(language, words, emission scores)` of sentences, all of them or none."""
+        dtype = numpy.dtype("<f2" if self.half_precision else "<f4")
+        items = []
+        for language, words, emissions in scores:
+            relative = emissions - emissions.max(axis=1, keepdims=True)
+            length, width = relative.shape
+            shape = _SHAPE.pack(dtype.char.encode(), length, width)
+            payload = shape + relative.astype(dtype).tobytes()
+            items.append((_key(teacher, language, words), payload))
+        self._put(items)
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        stored = os.stat(os.path.join(self.directory, "data.mdb"))
+        return stored.st_blocks * 512
+
+    def _get(self, key: bytes) -> Optional[bytes]:
+        with self._environment.begin() as transaction:
+            value = transaction.get(key)
+        if value is None:
+            return None
+        if len(value) >= _FRAME.size:
+            magic, checksum = _FRAME.unpack_from(value)
+            payload = value[_FRAME.size :]
+            if magic == _MAGIC and checksum == zlib.crc32(payload):
+                return payload
+        logger.warning("%s: an entry is damaged; it will be computed again", self.directory)
+        return None
+
+    def _put(self, items: Iterable[Tuple[bytes, bytes]]) -> None:
+        try:
+            with self._environment.begin(write=True) as transaction:
+                for key, payload in items:
+                    transaction.put(key, _FRAME.pack(_MAGIC, zlib.crc32(payload)) + payload)
+        except lmdb.Error as error:
+            raise ConfigurationError(
+                f"can not write to the target store {self.directory} ({error}): make room on its "
+                "disk or choose another directory. What was stored before is whole"
+            ) from error
+
+
+def archive_digest(archive: str) -> str:
+    """
+    The SHA-256 of a `model.tar.gz`, or of what a serialization directory would put into one.
+    """
+    path = Path(archive)
+    files = [path]
+    if path.is_dir():
+        vocabulary = sorted((path / "vocabulary").glob("*"))
+        weights = [path / name for name in ("weights.th", "best.th") if (path / name).exists()][:1]
+        files = [path / "config.json", *weights, *vocabulary]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _key(teacher: str, language: Optional[str], words: Sequence[str]) -> bytes:
+    parts = "\x1f".join([teacher, language or "", *words])
+    return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=20).digest()
+
+
+@functools.cache
+def _open(directory: str) -> lmdb.Environment:
+    """LMDB lets a process open an environment once, so all stores of a directory share it."""
+    try:
+        os.makedirs(directory, exist_ok=True)
+        return lmdb.open(directory, map_size=_MAP_SIZE, readahead=False, meminit=False)
+    except (lmdb.Error, OSError) as error:
+        raise ConfigurationError(
+            f"{directory} can not be used as a target store ({error}): choose a directory that can "
+            "be written to, or delete this one if it is damaged; targets are computed again"
+        ) from error

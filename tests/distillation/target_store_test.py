@@ -1,0 +1,250 @@
+"""The store: what comes out is what went in, or nothing, whoever else is at it or dies."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+
+import numpy
+import pytest
+import torch
+from allennlp.common.checks import ConfigurationError
+
+from structkd_allennlp.distillation import target_store, teachers
+from structkd_allennlp.distillation.target_store import TargetStore, TeacherHead, archive_digest
+from structkd_allennlp.distillation.teachers import Teachers, TeacherSources
+from tests.distillation.teachers_test import LABELS, SENTENCES, archived, student
+
+WORDS = ["Ada", "met", "Bob"]
+SCORES = numpy.random.default_rng(0).normal(0, 30, (3, 5)).astype(numpy.float32)
+
+
+def softmax(scores):
+    scores = numpy.exp(scores - scores.max(1, keepdims=True))
+    return scores / scores.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_goes_in_comes_out(tmp_path, half):
+    store = TargetStore(str(tmp_path / "s"), half_precision=half)
+    assert store.get("t", "en", WORDS, 5) is None
+    store.put("t", [("en", WORDS, SCORES), (None, ["x"], SCORES[:1])])
+    found = store.get("t", "en", WORDS, 5)
+    assert found.dtype == numpy.float32
+    numpy.testing.assert_allclose(softmax(found), softmax(SCORES), atol=5e-3 if half else 1e-6)
+    assert store.get("t", None, ["x"], 5).shape == (1, 5)
+    # Another teacher, language or sentence is another entry.
+    assert store.get("u", "en", WORDS, 5) is None
+    assert store.get("t", "de", WORDS, 5) is None
+    assert store.get("t", "en", ["Ada met", "Bob"], 5) is None
+    assert store.get("t", "en", WORDS, 4) is None
+    assert store.size() > 0
+
+
+def test_precision_that_is_too_low_counts_as_missing(tmp_path):
+    half, full = (TargetStore(str(tmp_path / "s"), half_precision=x) for x in (True, False))
+    half.put("t", [("en", WORDS, SCORES)])
+    assert half.get("t", "en", WORDS, 5) is not None
+    assert full.get("t", "en", WORDS, 5) is None
+    full.put("t", [("en", WORDS, SCORES)])
+    assert half.get("t", "en", WORDS, 5) is not None
+
+
+def test_impossible_labels_survive(tmp_path):
+    scores = SCORES.copy()
+    scores[:, 0] = -numpy.inf
+    for half in (True, False):
+        store = TargetStore(str(tmp_path / str(half)), half_precision=half)
+        store.put("t", [("en", WORDS, scores)])
+        assert numpy.isneginf(store.get("t", "en", WORDS, 5)[:, 0]).all()
+
+
+def test_head(tmp_path):
+    store = TargetStore(str(tmp_path / "s"))
+    assert store.head("t") is None
+    head = TeacherHead(
+        ["O", "B-É"], "BIO", torch.tensor([[0.1, -torch.inf], [1e-20, 3.0]]), torch.rand(2),
+        torch.rand(2)
+    )  # fmt: skip
+    store.put_head("t", head)
+    found = store.head("t")
+    assert found.labels == head.labels
+    assert found.label_encoding == "BIO"
+    for mine, theirs in zip(found[2:], head[2:], strict=True):
+        assert torch.equal(mine, theirs)
+
+
+DAMAGE = {
+    "a flipped bit": lambda value: value[:-1] + bytes([value[-1] ^ 1]),
+    "cut off": lambda value: value[:-3],
+    "empty": lambda _: b"",
+    "foreign": lambda _: b"something of another program",
+    "a longer one": lambda value: value + b"\0" * 4,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_entries_count_as_missing(tmp_path, damage, caplog):
+    store = TargetStore(str(tmp_path / "s"))
+    store.put("t", [("en", WORDS, SCORES)])
+    key = target_store._key("t", "en", WORDS)
+    with store._environment.begin(write=True) as transaction:
+        transaction.put(key, DAMAGE[damage](transaction.get(key)))
+    assert store.get("t", "en", WORDS, 5) is None
+    assert "damaged" in caplog.text
+    store.put("t", [("en", WORDS, SCORES)])
+    assert store.get("t", "en", WORDS, 5) is not None
+
+
+def test_a_well_formed_entry_of_another_shape_counts_as_missing(tmp_path):
+    """As after a change of format that forgets to change the magic number."""
+    store = TargetStore(str(tmp_path / "s"))
+    store._put([(target_store._key("t", "en", WORDS), b"f")])
+    assert store.get("t", "en", WORDS, 5) is None
+    store._put([(target_store._key("t", "en", WORDS), target_store._SHAPE.pack(b"f", 3, 5))])
+    assert store.get("t", "en", WORDS, 5) is None
+    store._put([(target_store._key("t", "head", []), b"{}")])
+    assert store.head("t") is None
+
+
+@pytest.mark.parametrize("kind", ["a file", "damaged"])
+def test_directories_that_are_no_store(tmp_path, kind):
+    path = tmp_path / "s"
+    if kind == "a file":
+        path.write_text("x")
+    else:
+        path.mkdir()
+        (path / "data.mdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(
+        ConfigurationError, match=r"can not be used as a target store.*/s|/s can not"
+    ):
+        TargetStore(str(path)).get("t", "en", WORDS, 5)
+
+
+def test_nothing_is_opened_before_it_is_used(tmp_path):
+    TargetStore(str(tmp_path / "s"))
+    assert not (tmp_path / "s").exists()
+
+
+def write_forever(directory, name):
+    store, i = TargetStore(directory), 0
+    while True:
+        scores = numpy.full((4, 3), i, numpy.float32) + numpy.arange(3, dtype=numpy.float32)
+        store.put(name, [("en", [str(i), str(j), "", ""], scores) for j in range(20)])
+        i += 1
+
+
+def test_killed_writers_leave_whole_transactions(tmp_path):
+    """Two processes write to one store at once and are killed in the middle of it."""
+    directory = str(tmp_path / "s")
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=write_forever, args=(directory, name)) for name in ("a", "b")]
+    for worker in workers:
+        worker.start()
+    store = TargetStore(directory)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not all(
+        store.get(name, "en", ["3", "0", "", ""], 3) is not None for name in ("a", "b")
+    ):
+        time.sleep(0.02)
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+    for name in ("a", "b"):
+        i = 0
+        while store.get(name, "en", [str(i), "0", "", ""], 3) is not None:
+            found = [store.get(name, "en", [str(i), str(j), "", ""], 3) for j in range(20)]
+            assert all(one is not None for one in found), "a transaction is half there"
+            i += 1
+        assert i >= 4
+    store.put("c", [("en", WORDS, SCORES)])
+    assert store.get("c", "en", WORDS, 5) is not None
+
+
+def test_digest(tmp_path):
+    archive, _ = archived(tmp_path / "a", LABELS, seed=1)
+    twin, _ = archived(tmp_path / "b", LABELS, seed=2)
+    assert archive_digest(archive) != archive_digest(twin)
+    shutil.copy(archive, tmp_path / "copy.tar.gz")
+    # A file is known by what is in it, not by its name or date.
+    assert archive_digest(str(tmp_path / "copy.tar.gz")) == archive_digest(archive)
+    directory = str(tmp_path / "a")
+    before = archive_digest(directory)
+    (tmp_path / "a" / "metrics_epoch_0.json").write_text("{}")
+    assert archive_digest(directory) == before
+    (tmp_path / "a" / "vocabulary" / "labels.txt").write_text("O\n")
+    assert archive_digest(directory) != before
+
+
+class NotNeeded(Exception):
+    pass
+
+
+@pytest.fixture
+def no_models(monkeypatch):
+    def refuse(archive):
+        raise NotNeeded(archive)
+
+    return lambda: monkeypatch.setattr(teachers, "TeacherTagger", refuse)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_warm_store_gives_what_the_teachers_give(tmp_path, no_models, half):
+    archives = {
+        "en": archived(tmp_path / "en", LABELS, seed=1)[0],
+        "de": [archived(tmp_path / f"de{i}", LABELS[::-1], seed=i)[0] for i in (2, 3)],
+    }
+    sentences = [*SENTENCES, (["New"], "de"), (["Ada", "New"], "de")]
+    online = Teachers(archives, student()).chains(sentences)
+    store = TargetStore(str(tmp_path / "s"), half_precision=half)
+    Teachers(archives, student(), store).fill(sentences)
+    no_models()
+    stored = Teachers(archives, student(), store)
+    stored.load(["en", "de"])
+    for (mine, weights), (theirs, their_weights) in zip(
+        stored.chains(sentences), online, strict=True
+    ):
+        assert torch.equal(weights, their_weights)
+        tolerance = {"rtol": 1e-2, "atol": 1e-2} if half else {"rtol": 1e-5, "atol": 1e-6}
+        torch.testing.assert_close(mine.marginals, theirs.marginals, **tolerance)
+        torch.testing.assert_close(mine.pair_marginals, theirs.pair_marginals, **tolerance)
+    # A sentence that nobody asked for before needs the model.
+    with pytest.raises(NotNeeded):
+        stored.chains([(["unheard", "of"], "en")])
+
+
+def test_training_fills_what_is_missing(tmp_path, no_models):
+    archive, _ = archived(tmp_path / "t", LABELS)
+    store = TargetStore(str(tmp_path / "s"))
+    one = student()
+    Teachers(archive, one, store).chains(SENTENCES[:1])
+    teacher = Teachers(archive, one, store)
+    teacher.chains(SENTENCES)
+    no_models()
+    Teachers(archive, one, store).chains(SENTENCES)
+
+
+def test_fill_deals_with_each_sentence_once(tmp_path, monkeypatch):
+    archive, _ = archived(tmp_path / "t", LABELS)
+    sources = TeacherSources(archive, TargetStore(str(tmp_path / "s")))
+    batches = []
+    original = teachers.TeacherTagger.emissions
+
+    def counting(self, sentences, device):
+        batches.append([len(words) for words, _ in sentences])
+        return original(self, sentences, device)
+
+    monkeypatch.setattr(teachers.TeacherTagger, "emissions", counting)
+    monkeypatch.setattr(teachers, "_TOKENS_A_BATCH", 12)
+    monkeypatch.setattr(teachers, "_SENTENCES_A_CHUNK", 7)
+    sentences = [([f"w{i % 9}"] * (1 + i % 5), "en") for i in range(45)]
+    distinct = {(tuple(words), language) for words, language in sentences}
+    cpu = torch.device("cpu")
+    sources.fill(iter(sentences * 2), cpu)
+    assert sum(map(len, batches)) == len(distinct)
+    assert all(len(batch) * max(batch) <= 12 or len(batch) == 1 for batch in batches)
+    assert sources.teacher(archive)._tagger is None
+    batches.clear()
+    sources.fill(sentences, cpu)
+    assert not batches
