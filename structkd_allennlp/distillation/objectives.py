@@ -1,6 +1,6 @@
 """Distillation losses between two linear chains."""
 
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import torch
 from allennlp.common import Registrable
@@ -11,7 +11,19 @@ from structkd_allennlp.modules.linear_chain import LinearChain
 
 
 class DistillationObjective(Registrable):
-    """What a student's distribution is pulled towards a teacher's by."""
+    """
+    What a student's distribution is pulled towards a teacher's by.
+
+    # Parameters
+
+    reduction : `str`, optional (default = `"sum"`)
+        What becomes of the tokens of a sentence: `"sum"`, as in the code of Wang et al. (2020),
+        which gives long sentences more weight, or `"mean"`. Over sentences the model takes the
+        mean.
+    """
+
+    def __init__(self, reduction: str = "sum") -> None:
+        self.reduction = _check_choice("reduction", reduction, "sum", "mean")
 
     def __call__(self, teacher: LinearChain, student: LinearChain) -> Tensor:
         """
@@ -24,80 +36,106 @@ class DistillationObjective(Registrable):
 
         `Tensor` : `(batch,)`, the loss of each sentence, in nats.
         """
+        losses = self._losses(teacher, student)
+        return losses / student.lengths if self.reduction == "mean" else losses
+
+    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+        """`(batch,)`, summed over tokens."""
         raise NotImplementedError
 
 
-def _check_temperature(temperature: float) -> float:
-    if temperature <= 0:
-        raise ConfigurationError(f"temperature must be above 0, not {temperature}")
-    return temperature
+def _check_choice(name: str, value: str, *choices: str) -> str:
+    if value not in choices:
+        raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
 
 
-def _check_k(k: int) -> int:
-    if k < 1:
-        raise ConfigurationError(f"k must be at least 1, not {k}")
-    return k
-
-
-def _token_cross_entropy(
-    teacher: Tensor, student: Tensor, mask: Tensor, temperature: float
-) -> Tensor:
+class DivergenceObjective(DistillationObjective):
     """
-    `(batch,)`: the cross-entropy of two distributions over labels a token, given as unnormalised
-    log-probabilities `(batch, length, labels)`, both tempered, times the temperature squared, so
-    that gradients keep their size (Hinton et al., 2015).
+    The base of objectives that compare whole distributions. Their loss is multiplied by the square
+    of the temperature, so that gradients keep their size (Hinton et al., 2015).
+
+    # Parameters
+
+    temperature : `float`, optional (default = `1.0`)
+    direction : `str`, optional (default = `"forward"`)
+        `"forward"` is the cross-entropy H(teacher, student), which has the gradient of
+        KL(teacher || student) and is what Wang et al. use; `"reverse"` is KL(student || teacher),
+        which is huge, as it is infinite, where the student allows what the teacher rules out, such
+        as labels that the teacher does not have.
     """
-    p_t = torch.softmax(teacher.detach() / temperature, dim=-1)
-    log_p_s = torch.log_softmax(student / temperature, dim=-1)
-    return -(p_t * log_p_s).sum(-1).masked_fill(~mask, 0.0).sum(-1) * temperature**2
+
+    def __init__(self, temperature: float = 1.0, direction: str = "forward", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if temperature <= 0:
+            raise ConfigurationError(f"temperature must be above 0, not {temperature}")
+        self.temperature = temperature
+        self.direction = _check_choice("direction", direction, "forward", "reverse")
+
+    def _by_token(self, teacher: Tensor, student: Tensor, mask: Tensor) -> Tensor:
+        """
+        `(batch,)`: the divergence of two distributions over the labels of a token, given as
+        unnormalised log-probabilities `(batch, length, labels)`, both tempered.
+        """
+        log_t = torch.log_softmax(teacher.detach() / self.temperature, dim=-1)
+        log_s = torch.log_softmax(student / self.temperature, dim=-1)
+        if self.direction == "forward":
+            losses = -(log_t.exp() * log_s).sum(-1)
+        else:
+            losses = (log_s.exp() * (log_s - log_t)).sum(-1)
+        return losses.masked_fill(~mask, 0.0).sum(-1) * self.temperature**2
 
 
 @DistillationObjective.register("emission")
-class EmissionObjective(DistillationObjective):
+class EmissionObjective(DivergenceObjective):
     """
-    The cross-entropy of the softmaxed emission scores, token by token, without transitions (Wang et
+    The divergence of the softmaxed emission scores, token by token, without transitions (Wang et
     al., 2020, a baseline of theirs). Between taggers that have no transitions, which are softmax
-    classifiers of tokens, this is their token-level distillation.
+    classifiers of tokens, this is their token-level distillation. The temperature divides the
+    scores.
 
     Registered as a `DistillationObjective` with name "emission".
-
-    # Parameters
-
-    temperature : `float`, optional (default = `1.0`)
-        Divides the emission scores of both; the loss is multiplied by its square.
     """
 
-    def __init__(self, temperature: float = 1.0) -> None:
-        self.temperature = _check_temperature(temperature)
-
-    def __call__(self, teacher: LinearChain, student: LinearChain) -> Tensor:
-        return _token_cross_entropy(
-            teacher.emissions, student.emissions, student.mask, self.temperature
-        )
+    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+        return self._by_token(teacher.emissions, student.emissions, student.mask)
 
 
 @DistillationObjective.register("posterior")
-class PosteriorObjective(DistillationObjective):
+class PosteriorObjective(DivergenceObjective):
     """
-    The cross-entropy of the token posteriors, `-sum_i sum_j q_t(y_i = j | x) log q_s(y_i = j | x)`
-    (Wang et al., 2020, section 3.3), both by forward-backward.
+    The divergence of the token posteriors, by default
+    `-sum_i sum_j q_t(y_i = j | x) log q_s(y_i = j | x)` (Wang et al., 2020, section 3.3), both by
+    forward-backward. The temperature turns both into `q^(1 / temperature)`, renormalised, as in
+    their released code.
 
     Registered as a `DistillationObjective` with name "posterior".
-
-    # Parameters
-
-    temperature : `float`, optional (default = `1.0`)
-        Turns both posteriors into `q^(1 / temperature)`, renormalised, as in their released code;
-        the loss is multiplied by its square.
     """
 
-    def __init__(self, temperature: float = 1.0) -> None:
-        self.temperature = _check_temperature(temperature)
-
-    def __call__(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
         with torch.no_grad():
             log_q_t = teacher.log_marginals
-        return _token_cross_entropy(log_q_t, student.log_marginals, student.mask, self.temperature)
+        return self._by_token(log_q_t, student.log_marginals, student.mask)
+
+
+@DistillationObjective.register("structural")
+class StructuralObjective(DivergenceObjective):
+    """
+    The exact divergence over all label sequences, by default the cross-entropy `H(p_t, p_s)`,
+    through pair marginals (Wang et al., 2021, arXiv 2010.05010). The temperature divides all
+    potentials.
+
+    Registered as a `DistillationObjective` with name "structural".
+    """
+
+    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+        teacher = teacher.detach().tempered(self.temperature)
+        student = student.tempered(self.temperature)
+        if self.direction == "forward":
+            losses = teacher.cross_entropy(student)
+        else:
+            losses = student.cross_entropy(teacher) - student.entropy
+        return losses * self.temperature**2
 
 
 @DistillationObjective.register("top_k")
@@ -115,10 +153,13 @@ class TopKObjective(DistillationObjective):
         The default is that of their released configuration.
     """
 
-    def __init__(self, k: int = 1) -> None:
-        self.k = _check_k(k)
+    def __init__(self, k: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if k < 1:
+            raise ConfigurationError(f"k must be at least 1, not {k}")
+        self.k = k
 
-    def __call__(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
         paths, scores = teacher.k_best(self.k)
         exists = ~torch.isneginf(scores)
         log_probs = student.log_prob(paths).masked_fill(~exists, 0.0)
@@ -142,39 +183,18 @@ class WeightedTopKObjective(TopKObjective):
     k : `int`, optional (default = `10`)
     """
 
-    def __init__(self, k: int = 10) -> None:
-        super().__init__(k)
+    def __init__(self, k: int = 10, **kwargs: Any) -> None:
+        super().__init__(k, **kwargs)
 
     def _weights(self, scores: Tensor, exists: Tensor) -> Tensor:
         return torch.softmax(scores.masked_fill(~exists, -torch.inf), dim=-1).nan_to_num(0.0)
 
 
-@DistillationObjective.register("structural")
-class StructuralObjective(DistillationObjective):
-    """
-    The exact cross-entropy `H(p_t, p_s)` over all label sequences, through the teacher's pair
-    marginals (Wang et al., 2021, arXiv 2010.05010).
-
-    Registered as a `DistillationObjective` with name "structural".
-
-    # Parameters
-
-    temperature : `float`, optional (default = `1.0`)
-        Divides all potentials of both; the loss is multiplied by its square.
-    """
-
-    def __init__(self, temperature: float = 1.0) -> None:
-        self.temperature = _check_temperature(temperature)
-
-    def __call__(self, teacher: LinearChain, student: LinearChain) -> Tensor:
-        teacher = teacher.detach().tempered(self.temperature)
-        return teacher.cross_entropy(student.tempered(self.temperature)) * self.temperature**2
-
-
 @DistillationObjective.register("sum")
 class SumObjective(DistillationObjective):
     """
-    A weighted sum of objectives, such as posterior + weighted_top_k (Wang et al., 2020).
+    A weighted sum of objectives, such as posterior + weighted_top_k (Wang et al., 2020). Each has
+    its own reduction.
 
     Registered as a `DistillationObjective` with name "sum".
 
@@ -187,6 +207,7 @@ class SumObjective(DistillationObjective):
     def __init__(
         self, objectives: List[DistillationObjective], weights: Optional[List[float]] = None
     ) -> None:
+        super().__init__()
         if not objectives:
             raise ConfigurationError("a sum of objectives needs at least one objective")
         if weights is None:
@@ -198,7 +219,7 @@ class SumObjective(DistillationObjective):
         self.objectives = objectives
         self.weights = weights
 
-    def __call__(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
         losses = [
             weight * objective(teacher, student)
             for objective, weight in zip(self.objectives, self.weights, strict=True)

@@ -1,5 +1,5 @@
 import logging
-from typing import Any
+from typing import Any, Dict, Optional
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.training import GradientDescentTrainer
@@ -16,9 +16,10 @@ class StructureKDCallback(TrainerCallback):
     """
     Ties a `structure_kd` model to its trainer. Before the first step it has every teacher that the
     training data needs loaded and checked, and fills the target store, if there is one. At every
-    step it tells the model how far training has come, which is what schedules of lambda go by. The
-    trainer restores its position from a checkpoint, so a recovered run has the same lambda at every
-    step as an uninterrupted one.
+    step it tells the model how far training has come, which is what schedules of lambda go by. Both
+    the trainer's position and the number of steps in an epoch come back from a checkpoint, so a
+    recovered run has the same lambda at every step as an uninterrupted one. Where the data loader
+    does not know its length, lambda changes from epoch to epoch only.
 
     Registered as a `TrainerCallback` with name "structure_kd".
 
@@ -27,6 +28,16 @@ class StructureKDCallback(TrainerCallback):
     `ConfigurationError`, before the first step, where the model is no `structure_kd`, a language of
     the training data has no teacher, or a teacher is missing or does not fit.
     """
+
+    def __init__(self, serialization_dir: str) -> None:
+        super().__init__(serialization_dir)
+        self._steps_per_epoch: Optional[int] = None
+
+    def state_dict(self) -> Dict[str, Any]:
+        return {"steps_per_epoch": self._steps_per_epoch}
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        self._steps_per_epoch = state_dict["steps_per_epoch"]
 
     def on_start(
         self, trainer: GradientDescentTrainer, is_primary: bool = True, **kwargs: Any
@@ -44,8 +55,12 @@ class StructureKDCallback(TrainerCallback):
         model.teachers.load(sorted(languages, key=str))
         if model.teachers.sources.store is not None:
             model.teachers.fill(map(sentence_of, instances()))
+        # A recovered run counts as well, so that it uses as many random numbers: with noise in its
+        # sorting, a sampler has to sample to know its length, and does not always find the same.
+        steps_per_epoch = _count_steps(trainer)
+        if self._steps_per_epoch is None:
+            self._steps_per_epoch = steps_per_epoch
         self._set_position(
-            trainer,
             trainer._start_after_epochs_completed,
             trainer._start_after_batches_in_epoch_completed,
         )
@@ -62,7 +77,7 @@ class StructureKDCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         if is_training:
-            self._set_position(trainer, epoch, batch_number)
+            self._set_position(epoch, batch_number)
 
     def on_epoch(
         self,
@@ -72,14 +87,18 @@ class StructureKDCallback(TrainerCallback):
         is_primary: bool = True,
         **kwargs: Any,
     ) -> None:
-        self._set_position(trainer, epoch + 1, 0)
+        self._set_position(epoch + 1, 0)
 
-    def _set_position(self, trainer: GradientDescentTrainer, epochs: int, steps: int) -> None:
+    def _set_position(self, epochs: int, steps: int) -> None:
         """After `steps` optimiser steps of the epoch that follows `epochs` complete ones."""
-        try:
-            batches = len(trainer.data_loader)
-        except TypeError:
-            # A data loader that streams does not know its length: lambda changes by epochs alone.
-            batches = 0
-        steps_per_epoch = -(-batches // trainer._num_gradient_accumulation_steps)
-        self._model.epochs = epochs + (min(steps / steps_per_epoch, 1.0) if batches else 0.0)
+        share = min(steps / self._steps_per_epoch, 1.0) if self._steps_per_epoch else 0.0
+        self._model.epochs = epochs + share
+
+
+def _count_steps(trainer: GradientDescentTrainer) -> int:
+    """The steps of an epoch; 0 where a data loader that streams does not know its length."""
+    try:
+        batches = len(trainer.data_loader)
+    except TypeError:
+        return 0
+    return -(-batches // trainer._num_gradient_accumulation_steps)

@@ -28,7 +28,11 @@ def pair(forbid=0.0):
 
 def by_enumeration(params, teacher, student):
     """The definitions, literally. Differentiable in the student's potentials."""
+    if params.get("reduction") == "mean":
+        summed = by_enumeration({**params, "reduction": "sum"}, teacher, student)
+        return summed / torch.tensor(LENGTHS)
     kind, temperature = params["type"], params.get("temperature", 1.0)
+    reverse = params.get("direction") == "reverse"
     if kind == "sum":
         weights = params.get("weights", [1.0] * len(params["objectives"]))
         return sum(
@@ -43,7 +47,11 @@ def by_enumeration(params, teacher, student):
         )
     brute_t, brute_s = Enumerated(*teacher.values()), Enumerated(*student.values())
     if kind == "structural":
-        return temperature**2 * brute_t.cross_entropy(brute_s)
+        if reverse:
+            divergence = brute_s.cross_entropy(brute_t) - brute_s.cross_entropy(brute_s)
+        else:
+            divergence = brute_t.cross_entropy(brute_s)
+        return temperature**2 * divergence
     losses = []
     for b, n in enumerate(LENGTHS):
         log_t, log_s = brute_t.log_probs(b), brute_s.log_probs(b)
@@ -70,7 +78,8 @@ def by_enumeration(params, teacher, student):
                     for log in (log_t, log_s)
                 )
             t, s = (torch.log_softmax(x / temperature, 0) for x in (t, s))
-            loss = loss - temperature**2 * (t.exp() * s).sum()
+            divergence = (s.exp() * (s - t)).sum() if reverse else -(t.exp() * s).sum()
+            loss = loss + temperature**2 * divergence
         losses.append(loss)
     return torch.stack(losses)
 
@@ -110,6 +119,35 @@ def test_value_and_gradient_equal_enumeration(params, forbid):
         if brute.numel() == 1 and mine.numel() > 1:
             brute = torch.zeros_like(mine)
         torch.testing.assert_close(mine.double(), brute.double().expand_as(mine))
+
+
+@pytest.mark.parametrize("type_", ["emission", "posterior", "structural"])
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_reverse_direction_equals_enumeration(type_, temperature):
+    teacher, student = pair()
+    params = {"type": type_, "temperature": temperature, "direction": "reverse"}
+    inputs = [student[n].requires_grad_() for n in ("emissions", "transitions", "start", "end")]
+    loss = objective(**params)(LinearChain(*teacher.values()), LinearChain(*student.values()))
+    expected = by_enumeration(params, teacher, student)
+    torch.testing.assert_close(loss, expected)
+    assert (loss >= 0).all()
+    for mine, brute in zip(
+        torch.autograd.grad(loss.sum(), inputs, allow_unused=True),
+        torch.autograd.grad(expected.sum(), inputs, allow_unused=True),
+        strict=True,
+    ):
+        if brute is not None:
+            torch.testing.assert_close(mine, brute)
+    own = LinearChain(*teacher.values())
+    torch.testing.assert_close(objective(**params)(own, own), torch.zeros(3).double())
+
+
+@pytest.mark.parametrize("params", [*OBJECTIVES[:-2], {"type": "posterior"}], ids=str)
+def test_mean_over_tokens(params):
+    params = {**params, "reduction": "mean"}
+    teacher, student = pair()
+    loss = objective(**params)(LinearChain(*teacher.values()), LinearChain(*student.values()))
+    torch.testing.assert_close(loss, by_enumeration(params, teacher, student))
 
 
 @pytest.mark.parametrize("params", OBJECTIVES, ids=str)
@@ -191,6 +229,8 @@ def test_what_both_sides_forbid_costs_nothing(params):
         ({"type": "structural", "temperature": 0}, "temperature must be above 0"),
         ({"type": "top_k", "k": 0}, "k must be at least 1"),
         ({"type": "weighted_top_k", "k": -1}, "k must be at least 1"),
+        ({"type": "posterior", "direction": "up"}, "direction must be one of forward, reverse"),
+        ({"type": "top_k", "reduction": "max"}, "reduction must be one of sum, mean"),
         ({"type": "sum", "objectives": []}, "at least one objective"),
         ({"type": "sum", "objectives": [{"type": "posterior"}], "weights": [1, 2]}, "2 weights"),
     ],

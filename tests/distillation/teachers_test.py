@@ -7,13 +7,15 @@ import pytest
 import torch
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
-from allennlp.data import Vocabulary
+from allennlp.data import Batch, Vocabulary
+from allennlp.data.token_indexers import PretrainedTransformerMismatchedIndexer
 from allennlp.models import Model
 from allennlp.models.archival import archive_model
 
+from structkd_allennlp.data.dataset_readers import ConllReader
 from structkd_allennlp.data.folds import fold_of
 from structkd_allennlp.distillation.teachers import CrossFitted, Teacher, Teachers
-from structkd_allennlp.models.structured_crf_tagger import linear_chain
+from structkd_allennlp.models.structured_crf_tagger import emission_scores, linear_chain
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCES = [(["Ada", "met", "Bob"], "en"), (["New", "York"], "en")]
@@ -169,6 +171,45 @@ def test_an_archive_of_another_kind_of_model(tmp_path):
     torch.save(model.state_dict(), tmp_path / "best.th")
     with pytest.raises(ConfigurationError, match="is a BasicClassifier, not a tagger"):
         Teacher(str(tmp_path))
+
+
+def test_a_teacher_of_word_pieces(tmp_path):
+    """Its indexers, vocabulary and embedder have nothing in common with the student's."""
+    transformer = {
+        "type": "pretrained_transformer_mismatched",
+        "model_name": "fixtures/tiny_mbert",
+        "max_length": 6,
+    }
+    archive, model = archived(
+        tmp_path / "t",
+        LABELS,
+        {**READER, "token_indexers": {"tokens": transformer}},
+        text_field_embedder={"token_embedders": {"tokens": transformer}},
+        encoder={"type": "pass_through", "input_dim": 32},
+    )
+    # Many pieces a word, and more of them than the transformer takes at once.
+    sentences = [*SENTENCES, (["Unsegmentable", "überlange", "Wörter", "😀"] * 4, "de")]
+    ((chain, _),) = Teachers(archive, student()).chains(sentences)
+    assert chain.lengths.tolist() == [3, 2, 16]
+    torch.testing.assert_close(chain.marginals.sum(-1), chain.mask.float())
+    for b, (words, language) in enumerate(sentences):
+        own = ConllReader(
+            language=language,
+            token_indexers={
+                "tokens": PretrainedTransformerMismatchedIndexer(
+                    "fixtures/tiny_mbert", max_length=6
+                )
+            },
+        )
+        instance = own.text_to_instance(words)
+        own.apply_token_indexers(instance)
+        batch = Batch([instance])
+        batch.index_instances(model.vocab)
+        scores = emission_scores(model, batch.as_tensor_dict()["tokens"])
+        alone = linear_chain(model, *scores, constrained=False)
+        torch.testing.assert_close(
+            chain.marginals[b, : len(words)], alone.marginals[0], rtol=1e-4, atol=1e-5
+        )
 
 
 def test_a_softmax_teacher(tmp_path):

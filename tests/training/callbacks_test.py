@@ -38,6 +38,8 @@ OVERRIDES = {
 
 def train(directory, recover=False, **overrides):
     params = Params.from_file("training_configs/posterior_kd.jsonnet", {**OVERRIDES, **overrides})
+    if "batch_sampler" in params["data_loader"]:
+        params["data_loader"] = {"batch_sampler": params["data_loader"]["batch_sampler"].as_dict()}
     return train_model(params, str(directory), recover=recover)
 
 
@@ -57,11 +59,18 @@ def test_lambda_with_gradient_accumulation(tmp_path, weights):
     assert weights == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("killed_at", [7, 12, 20])
+# The number of batches of the second sampler depends on the noise that it sorts with.
+NOISY = {"batch_sampler": {"type": "max_tokens_sampler", "max_tokens": 60, "padding_noise": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "data_loader"), [(7, {}), (12, {}), (20, {}), (20, NOISY), (33, NOISY)]
+)
 def test_a_recovered_run_has_the_same_lambda_at_every_step(
-    tmp_path, weights, monkeypatch, killed_at
+    tmp_path, weights, monkeypatch, killed_at, data_loader
 ):
-    train(tmp_path / "whole")
+    overrides = {"data_loader": data_loader} if data_loader else {}
+    train(tmp_path / "whole", **overrides)
     whole = list(weights)
     weights.clear()
 
@@ -76,7 +85,7 @@ def test_a_recovered_run_has_the_same_lambda_at_every_step(
 
     monkeypatch.setattr(GradientDescentTrainer, "rescale_gradients", dying)
     with pytest.raises(Killed):
-        train(tmp_path / "killed")
+        train(tmp_path / "killed", **overrides)
     monkeypatch.undo()
 
     resumed = []
@@ -87,7 +96,7 @@ def test_a_recovered_run_has_the_same_lambda_at_every_step(
         return resumed[-1]
 
     monkeypatch.setattr(StructureKD, "_weight", recording)
-    train(tmp_path / "killed", recover=True)
+    train(tmp_path / "killed", recover=True, **overrides)
     assert 0 < len(resumed) < len(whole)
     assert resumed == whole[-len(resumed) :]
 

@@ -47,6 +47,17 @@ local with_labels(task) =
     },
   },
 
+  // The same without transitions, which makes the CRF a softmax over the labels of each token.
+  // Runs with it freeze them: see `softmax` in runs.libsonnet.
+  bilstm_softmax(task, size): $.bilstm_crf(task, size) + {
+    tagger+: {
+      include_start_end_transitions: false,
+      initializer: { regexes: [['crf\\.transitions', { type: 'constant', val: 0 }]] },
+      constrain_crf: false,
+      constrain_crf_decoding: false,
+    },
+  },
+
   // A multilingual BERT (a directory with config, vocabulary and weights), fine-tuned, and a CRF.
   transformer_crf(task, directory, hidden_size): {
     local transformer = { model_name: directory, max_length: 512 },

@@ -25,6 +25,17 @@ local full = {
   patience: 1,
 };
 
+// Where the runs of a real corpus leave their teachers and the targets of these.
+local full_teachers(task, languages) = {
+  teachers: { [l]: 'out/%s/teachers/%s/model.tar.gz' % [task, l] for l in languages },
+  softmax_teachers: { [l]: 'out/%s/softmax_teachers/%s/model.tar.gz' % [task, l] for l in languages },
+  cross_fitted_teachers: {
+    [l]: { folds: ['out/%s/folds/%s/fold%d/model.tar.gz' % [task, l, i] for i in std.range(1, 5)] }
+    for l in languages
+  },
+  target_store: { directory: 'out/%s/targets' % task },
+};
+
 {
   fixtures: spans + tiny {
     reader: { type: 'structkd_conll' },
@@ -35,48 +46,38 @@ local full = {
   },
 
   // Universal Dependencies part-of-speech tags.
-  ud: tokens + full {
+  ud: tokens + full + full_teachers('ud', ['de', 'en', 'es', 'fr', 'it', 'nl', 'pt', 'sv']) {
     reader: { type: 'universal_dependencies_pos' },
     languages: ['en', 'fr', 'it', 'sv'],
     train: 'data/ud/{language}/train.conllu',
     dev: 'data/ud/{language}/dev.conllu',
-    teachers: {
-      [l]: 'out/ud/teachers/%s/model.tar.gz' % l
-      for l in ['de', 'en', 'es', 'fr', 'it', 'nl', 'pt', 'sv']
-    },
+    unlabelled: { en: 'data/unlabelled/ud/en.txt' },
   },
 
   // WikiAnn named entities.
-  wikiann: spans + full {
+  wikiann: spans + full + full_teachers('wikiann', ['de', 'en', 'fr', 'nl']) {
     reader: { type: 'wikiann' },
     languages: ['de', 'en', 'nl'],
     train: 'data/wikiann/{language}/train',
     dev: 'data/wikiann/{language}/dev',
-    teachers: {
-      [l]: 'out/wikiann/teachers/%s/model.tar.gz' % l
-      for l in ['de', 'en', 'fr', 'nl']
-    },
+    unlabelled: 'data/unlabelled/wikiann/{language}.txt',
   },
 
   // CoNLL-2002 named entities.
-  conll2002: spans + full {
+  conll2002: spans + full + full_teachers('conll2002', ['es', 'nl']) {
     reader: { type: 'structkd_conll' },
     languages: ['es', 'nl'],
     train: 'data/conll2002/{language}/train',
     dev: 'data/conll2002/{language}/testa',
-    teachers: { [l]: 'out/conll2002/teachers/%s/model.tar.gz' % l for l in ['es', 'nl'] },
+    unlabelled: 'data/unlabelled/conll2002/{language}.txt',
   },
 
-  // SemEval-2016 restaurant reviews, opinion targets. There is no development file: a tenth
-  // of the training sentences is held out for it, as in Wang et al. (2020).
-  aspect: spans + full {
+  // SemEval-2016 restaurant reviews, opinion targets. There is no development file: a tenth of the
+  // training sentences is held out for it, as in Wang et al. (2020).
+  aspect: spans + full + full_teachers('aspect', ['en', 'es', 'nl', 'ru', 'tr']) {
     reader: { type: 'semeval_aspect' },
     languages: ['en', 'es', 'nl', 'ru', 'tr'],
     train: 'data/aspect/semeval2016/{language}/train.xml#not-fold=1of10',
     dev: 'data/aspect/semeval2016/{language}/train.xml#fold=1of10',
-    teachers: {
-      [l]: 'out/aspect/teachers/%s/model.tar.gz' % l
-      for l in ['en', 'es', 'nl', 'ru', 'tr']
-    },
   },
 }

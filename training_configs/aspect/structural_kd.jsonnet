@@ -1,0 +1,8 @@
+// SemEval-2016 aspect terms. The student, by the exact cross-entropy of the teachers' distributions.
+//
+//   allennlp train training_configs/aspect/structural_kd.jsonnet -s out/aspect/structural_kd --include-package structkd_allennlp
+
+local runs = import '../lib/runs.libsonnet';
+local tasks = import '../lib/tasks.libsonnet';
+
+runs.structural_kd(tasks.aspect)

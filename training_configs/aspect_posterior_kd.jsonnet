@@ -1,8 +1,0 @@
-// SemEval-2016 aspect terms. One small tagger of all languages, distilled from the teachers of aspect_teacher.jsonnet.
-//
-//   allennlp train training_configs/aspect_posterior_kd.jsonnet -s out/aspect/posterior_kd --include-package structkd_allennlp
-
-local runs = import 'lib/runs.libsonnet';
-local tasks = import 'lib/tasks.libsonnet';
-
-runs.posterior_kd(tasks.aspect)

@@ -1,0 +1,8 @@
+// UD part-of-speech tags. The baseline: the student of the distillation runs, trained on the gold tags alone.
+//
+//   allennlp train training_configs/ud/baseline.jsonnet -s out/ud/baseline --include-package structkd_allennlp
+
+local runs = import '../lib/runs.libsonnet';
+local tasks = import '../lib/tasks.libsonnet';
+
+runs.baseline(tasks.ud)

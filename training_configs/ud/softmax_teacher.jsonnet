@@ -1,0 +1,11 @@
+// UD part-of-speech tags. A large tagger of one language without transitions, here en.
+//
+//   allennlp train training_configs/ud/softmax_teacher.jsonnet -s out/ud/softmax_teachers/en --include-package structkd_allennlp
+//
+// For another language add --overrides '{"dataset_reader.languages": ["fr"]}' and change the
+// directory: the distillation runs look for their teachers in out/ud/softmax_teachers/LANGUAGE.
+
+local runs = import '../lib/runs.libsonnet';
+local tasks = import '../lib/tasks.libsonnet';
+
+runs.softmax_teacher(tasks.ud)

@@ -1,8 +1,0 @@
-// UD part-of-speech tags. The baseline: the student of ud_posterior_kd.jsonnet, trained on the gold tags alone.
-//
-//   allennlp train training_configs/ud_baseline.jsonnet -s out/ud/baseline --include-package structkd_allennlp
-
-local runs = import 'lib/runs.libsonnet';
-local tasks = import 'lib/tasks.libsonnet';
-
-runs.baseline(tasks.ud)

@@ -1,8 +1,0 @@
-// WikiAnn named entities. The baseline: the student of wikiann_posterior_kd.jsonnet, trained on the gold tags alone.
-//
-//   allennlp train training_configs/wikiann_baseline.jsonnet -s out/wikiann/baseline --include-package structkd_allennlp
-
-local runs = import 'lib/runs.libsonnet';
-local tasks = import 'lib/tasks.libsonnet';
-
-runs.baseline(tasks.wikiann)
