@@ -63,7 +63,8 @@ def allennlp(*arguments: str, log: Path) -> None:
 
 
 def train(config: str, directory: Path, overrides: Dict[str, Any]) -> None:
-    if (directory / "model.tar.gz").exists():
+    # An interrupted run leaves an archive too, but its final metrics it writes only at the end.
+    if all((directory / name).exists() for name in ("metrics.json", "model.tar.gz")):
         return
     directory.parent.mkdir(parents=True, exist_ok=True)
     allennlp(
@@ -71,7 +72,7 @@ def train(config: str, directory: Path, overrides: Dict[str, Any]) -> None:
         f"training_configs/{config}.jsonnet",
         "-s",
         str(directory),
-        # What is there without an archive is a run that did not finish.
+        # What is there is a run that did not finish.
         "--force",
         "--overrides",
         json.dumps(overrides),

@@ -83,13 +83,13 @@ def fill_target_store(
     """
     check_for_gpu(cuda_device)
     params = Params.from_file(parameter_filename, overrides)
-    model = params["model"].as_dict(quiet=True)
-    if model.get("type") != "structure_kd" or "target_store" not in model:
+    model = params.as_dict(quiet=True).get("model", {})
+    names = ("teachers", "target_store")
+    if model.get("type") != "structure_kd" or any(model.get(name) is None for name in names):
         raise ConfigurationError(
             f"{parameter_filename}: there are no targets to store for it: its model must be a "
-            'structure_kd with e.g. "target_store": {"directory": "out/targets"}'
+            'structure_kd with "teachers" and e.g. "target_store": {"directory": "out/targets"}'
         )
-    names = ("teachers", "target_store")
     sources = _Targets.from_params(Params({name: model[name] for name in names})).sources
     path = params["train_data_path"]
     path = path.as_dict(quiet=True) if isinstance(path, Params) else path

@@ -5,6 +5,8 @@ The `train-folds` subcommand trains one model for each fold of the training data
 import argparse
 import json
 import logging
+import tarfile
+import zlib
 from pathlib import Path
 from typing import Any, Dict, List, Union
 
@@ -13,6 +15,7 @@ from allennlp.commands.train import train_model
 from allennlp.common import Params
 from allennlp.common import logging as common_logging
 from allennlp.common.checks import ConfigurationError
+from allennlp.models.archival import CONFIG_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -92,17 +95,17 @@ def train_folds(
     for fold in range(1, folds + 1):
         directory = Path(serialization_dir) / f"fold{fold}"
         params = Params.from_file(parameter_filename, overrides)
-        path = params["train_data_path"]
-        path = path.as_dict(quiet=True) if isinstance(path, Params) else path
+        path = params.as_dict(quiet=True)["train_data_path"]
         params["train_data_path"] = _part(path, f"#not-fold={fold}of{folds}")
         archive = directory / "model.tar.gz"
         archives.append(str(archive))
-        if archive.exists():
+        if _is_finished(directory):
             _check_same(directory, params)
             logger.info("%s is there already", archive)
             continue
         logger.info("training without fold %d of %d", fold, folds)
-        train_model(params, str(directory), recover=directory.exists())
+        recover = (directory / CONFIG_NAME).exists()
+        train_model(params, str(directory), recover=recover, force=not recover)
     return archives
 
 
@@ -112,11 +115,25 @@ def _part(path: Any, part: str) -> Any:
         return {key: _part(value, part) for key, value in path.items()}
     if isinstance(path, list):
         return [_part(one, part) for one in path]
+    if str(path).lstrip().startswith("{") and not str(path).startswith("{language}"):
+        raise ConfigurationError(
+            f"train_data_path is JSON in a string, {path!r}: write it as the object that it is"
+        )
     return f"{path}{part}"
 
 
+def _is_finished(directory: Path) -> bool:
+    # An interrupted run leaves an archive too, but its final metrics it writes only at the end; and
+    # a run that is killed while it writes the archive leaves half of one.
+    try:
+        with tarfile.open(directory / "model.tar.gz") as archive:
+            return "weights.th" in archive.getnames() and (directory / "metrics.json").exists()
+    except (OSError, EOFError, tarfile.TarError, zlib.error):
+        return False
+
+
 def _check_same(directory: Path, params: Params) -> None:
-    trained = Params.from_file(str(directory / "config.json")).as_dict(quiet=True)
+    trained = Params.from_file(str(directory / CONFIG_NAME)).as_dict(quiet=True)
     if trained != params.as_dict(quiet=True):
         raise ConfigurationError(
             f"{directory} holds a model of another configuration: choose another directory, or "

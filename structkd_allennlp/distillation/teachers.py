@@ -485,7 +485,10 @@ def _check_exists(archive: str, language: Optional[str] = None) -> None:
 def _load(archive: str) -> Any:
     _check_exists(archive)
     try:
-        return load_archive(archive)
+        # A model draws random numbers before it gets its weights. Whether a teacher is loaded, or
+        # its targets are all in the store, must not change what the student draws.
+        with torch.random.fork_rng(devices=[]):
+            return load_archive(archive)
     except ConfigurationError as error:
         raise ConfigurationError(f"teacher {archive} can not be loaded: {error}") from error
     except Exception as error:

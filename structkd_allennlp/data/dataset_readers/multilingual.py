@@ -33,6 +33,7 @@ class _File(NamedTuple):
     path: str
     reader: TaggingReader
     language: Optional[str]
+    unlabelled: bool = False
 
 
 @DatasetReader.register("multilingual")
@@ -50,8 +51,10 @@ class MultilingualReader(DatasetReader):
       it is guessed: from the start of the file's name (`en_ewt-ud-test.conllu`, `en.txt`) or from
       its folder's, where that is a language that is configured or has two letters.
 
-    - a list of these. In it, `{"unlabelled": path}` is text without labels, `path` being any of the
-      above.
+    - a list of these.
+
+    In the place of a language, `"unlabelled"` stands for text without labels, in any of these
+    forms: `["data/{language}/train.txt", {"unlabelled": {"en": "text/en.txt"}}]`.
 
     The parts of files that `TaggingReader` describes work in each of them. The `max_instances` of
     a wrapped reader limits each language it reads, that of this reader the whole.
@@ -112,7 +115,9 @@ class MultilingualReader(DatasetReader):
             language = sentence.language or UNDETERMINED
             # The language that a file names itself may be one that nothing is configured for.
             self._reader_of(language, file.path)
-            yield replace(sentence, language=language)
+            # Text that is given as unlabelled is that, also where its reader finds tags.
+            tags = None if file.unlabelled else sentence.tags
+            yield replace(sentence, language=language, tags=tags)
 
     def _read(self, file_path: Paths) -> Iterator[Instance]:
         # Only this reader shards. The wrapped ones never learn of workers, as their own
@@ -154,29 +159,35 @@ class MultilingualReader(DatasetReader):
 
     def _files(self, file_path: Paths, reader: Optional[TaggingReader] = None) -> List[_File]:
         """The files that a path stands for; `reader` reads them, if given."""
-        if isinstance(file_path, list):
-            return [file for one in file_path for file in self._files(one, reader)]
-        if isinstance(file_path, Mapping) and set(file_path) == {UNLABELLED}:
-            return self._files(file_path[UNLABELLED], self.unlabelled_reader)
-        if not isinstance(file_path, Mapping):
-            path = os.fspath(file_path)
-            if "{language}" in path:
-                if not self.languages:
-                    raise ConfigurationError(
-                        f'{path}: no languages to put for {{language}}. Set "languages" in the '
-                        "dataset reader."
-                    )
-                file_path = {
-                    language: path.replace("{language}", language) for language in self.languages
-                }
-            elif path.lstrip().startswith("{"):
-                file_path = _from_json(path)
-            else:
+        files: List[_File] = []
+        if isinstance(file_path, (list, tuple)):
+            for one in file_path:
+                files += self._files(one, reader)
+        elif isinstance(file_path, Mapping):
+            for language, path in file_path.items():
+                if language == UNLABELLED:
+                    unlabelled = self._files(path, self.unlabelled_reader)
+                    files += [file._replace(unlabelled=True) for file in unlabelled]
+                    continue
+                for one in path if isinstance(path, (list, tuple)) else [path]:
+                    own = reader or self._reader_of(language, str(one))
+                    files.append(_File(_path(one), own, language))
+        else:
+            path = _path(file_path)
+            if path.lstrip().startswith("{") and not path.startswith("{language}"):
+                return self._files(_from_json(path), reader)
+            if "{language}" not in path:
                 return [self._file(path, reader)]
-        return [
-            _File(os.fspath(path), reader or self._reader_of(language, os.fspath(path)), language)
-            for language, path in file_path.items()
-        ]
+            if not self.languages:
+                raise ConfigurationError(
+                    f'{path}: no languages to put for {{language}}. Set "languages" in the '
+                    "dataset reader."
+                )
+            by_language = {x: path.replace("{language}", x) for x in self.languages}
+            return self._files(by_language, reader)
+        if not files:
+            raise ConfigurationError(f"{file_path!r} names no file. Name one for each language.")
+        return files
 
     def _file(self, path: str, reader: Optional[TaggingReader]) -> _File:
         stated = re.fullmatch(r"([A-Za-z]{2,}(?:[-_][A-Za-z0-9]+)*)=(.+)", path)
@@ -223,11 +234,18 @@ def _tagging_reader(name: str, reader: DatasetReader) -> TaggingReader:
     return reader
 
 
-def _from_json(text: str) -> Mapping[str, str]:
+def _path(path: Any) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ConfigurationError(
+            f"{path!r} is no path. Write a path, a dictionary from language to path, or a list of "
+            "these."
+        )
+    return os.fspath(path)
+
+
+def _from_json(text: str) -> Mapping[str, Any]:
     try:
         paths = json.loads(text)
-        if not all(isinstance(path, str) for path in paths.values()):
-            raise ValueError("a path must be a string")
     except ValueError as error:
         raise ConfigurationError(
             f"{text}: no JSON of a dictionary from language to path ({error}). Write it as "

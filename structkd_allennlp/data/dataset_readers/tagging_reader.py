@@ -248,7 +248,7 @@ def _locate(path: str, language: Optional[str]) -> Tuple[str, List[_Part]]:
     while "#" in path and not os.path.exists(path):
         base, _, suffix = path.rpartition("#")
         match = re.fullmatch(r"(not-)?fold=(\d+)of(\d+)", suffix, flags=re.ASCII)
-        if match is None and not os.path.exists(base):
+        if match is None and not any(map(os.path.exists, (base, whole.partition("#")[0]))):
             # Nothing says that the sign was meant to name a part.
             break
         if match is None or not 1 <= int(match[2]) <= int(match[3]) or int(match[3]) < 2:

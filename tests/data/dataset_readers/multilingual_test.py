@@ -224,7 +224,33 @@ def test_missing_files_name_their_language(two, tmp_path):
     assert message.startswith(f"{tmp_path / 'pt.txt'}: no such file for the language 'pt'")
 
 
-@pytest.mark.parametrize("text", ['{"en": ', '{"en": 1}', "{en: x}"])
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ('{"en": 1}', "1 is no path"),
+        ({"en": None}, "None is no path"),
+        ({"en": ["a", {"unlabelled": "b"}]}, "is no path"),
+        ([], "names no file"),
+        ({}, "names no file"),
+    ],
+)
+def test_paths_that_are_none(paths, message):
+    assert message in complaint(lambda: make(reader="structkd_conll").read(paths))
+
+
+def test_unlabelled_in_one_dictionary_with_languages(two):
+    """Also as JSON, also a list of files, and whether or not the text has labels."""
+    paths = {"en": [two["en"], two["en"]], "unlabelled": {"es": two["es"]}}
+    for given in (paths, json.dumps(paths)):
+        reader = make(
+            reader="structkd_conll", languages=["en", "es"], unlabelled_reader="structkd_conll"
+        )
+        sentences = list(reader.sentences(given))
+        assert [s.language for s in sentences].count("en") == 4
+        assert all((s.tags is None) == (s.language == "es") for s in sentences)
+
+
+@pytest.mark.parametrize("text", ['{"en": ', "{en: x}"])
 def test_broken_json(text):
     message = complaint(lambda: make(reader="structkd_conll").read(text))
     assert message.startswith(f"{text}: no JSON of a dictionary from language to path")

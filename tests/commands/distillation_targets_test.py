@@ -1,0 +1,200 @@
+"""`allennlp distillation-targets`: what it leaves, and that training then needs no teacher."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from allennlp.commands.train import train_model
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader
+
+from structkd_allennlp.commands.distillation_targets import fill_target_store
+from structkd_allennlp.data.instances import sentence_of
+from structkd_allennlp.distillation import teachers
+from structkd_allennlp.distillation.target_store import TargetStore, archive_digest
+
+ROOT = Path(__file__).resolve().parents[2]
+KD = "training_configs/posterior_kd.jsonnet"
+TRAIN = "fixtures/conll/{language}/train.txt"
+ARCHIVES = {language: f"fixtures/teachers/{language}.tar.gz" for language in ("en", "es")}
+
+
+@pytest.fixture(autouse=True)
+def clean_logging():
+    """A training run that fails leaves its handlers, and so its open log files, behind."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    yield
+    for handler in root.handlers:
+        if handler not in before:
+            handler.close()
+    root.handlers = before
+
+
+def with_store(directory, **others):
+    return {"model.target_store": {"directory": str(directory)}, **others}
+
+
+@pytest.fixture
+def no_teachers(monkeypatch):
+    """A function that makes it an error to load a teacher from then on."""
+
+    def refuse(archive):
+        raise AssertionError(f"{archive} was loaded")
+
+    return lambda: monkeypatch.setattr(teachers, "TeacherTagger", refuse)
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """Counts the sentences that a teacher scores."""
+    counts = []
+    original = teachers.TeacherTagger.emissions
+
+    def counting(self, sentences, device):
+        counts.append(len(sentences))
+        return original(self, sentences, device)
+
+    monkeypatch.setattr(teachers.TeacherTagger, "emissions", counting)
+    return counts
+
+
+def training_sentences():
+    reader = DatasetReader.from_params(Params.from_file(KD)["dataset_reader"])
+    return [sentence_of(instance) for instance in reader.read(TRAIN)]
+
+
+def assert_holds(directory, sentences):
+    store = TargetStore(str(directory))
+    for words, language in sentences:
+        digest = archive_digest(ARCHIVES[language])
+        head = store.head(digest)
+        found = store.get(digest, language, words, len(head.labels))
+        assert found.shape == (len(words), len(head.labels))
+
+
+def metrics_of_an_epoch(directory, overrides):
+    overrides = {"trainer.num_epochs": 1, **overrides}
+    train_model(Params.from_file(KD, overrides), str(directory))
+    return json.loads((directory / "metrics_epoch_0.json").read_text(encoding="utf-8"))
+
+
+def test_training_with_a_filled_store_needs_no_teacher(tmp_path, scored, no_teachers):
+    store = fill_target_store(KD, with_store(tmp_path / "s"))
+    assert store.directory == str(tmp_path / "s")
+    sentences = training_sentences()
+    assert len(sentences) == 90
+    assert_holds(tmp_path / "s", sentences)
+    # Each sentence once, and no other.
+    assert sum(scored) == len({(tuple(words), language) for words, language in sentences})
+    assert not any(path.name != "s" for path in tmp_path.iterdir())
+
+    scored.clear()
+    without = metrics_of_an_epoch(tmp_path / "without", {})
+    assert sum(scored) >= 90
+    no_teachers()
+    stored = metrics_of_an_epoch(tmp_path / "stored", with_store(tmp_path / "s"))
+    for name in ("training_loss", "training_distillation_loss", "training_nll_loss"):
+        assert stored[name] == pytest.approx(without[name], rel=1e-5)
+    for name in ("training_lambda", "validation_f1-measure/macro", "validation_accuracy"):
+        assert stored[name] == pytest.approx(without[name])
+
+
+def test_a_second_call_computes_nothing(tmp_path, scored, no_teachers):
+    fill_target_store(KD, with_store(tmp_path / "s"))
+    assert scored
+    data = tmp_path / "s" / "data.mdb"
+    before = data.read_bytes()
+    scored.clear()
+    no_teachers()
+    fill_target_store(KD, with_store(tmp_path / "s"))
+    assert not scored
+    assert data.read_bytes() == before
+
+
+def test_it_computes_what_is_missing(tmp_path, scored):
+    english = {"en": TRAIN.format(language="en")}
+    fill_target_store(KD, with_store(tmp_path / "s", train_data_path=english))
+    first = sum(scored)
+    assert 0 < first < 90
+    fill_target_store(KD, with_store(tmp_path / "s"))
+    assert sum(scored) == len({(tuple(words), x) for words, x in training_sentences()})
+    assert_holds(tmp_path / "s", training_sentences())
+
+
+def test_unlabelled_text_is_scored_too(tmp_path):
+    text = tmp_path / "es.txt"
+    text.write_text("Vive en Zaragoza .\n", encoding="utf-8")
+    path = [TRAIN, {"unlabelled": {"es": str(text)}}]
+    fill_target_store(KD, with_store(tmp_path / "s", train_data_path=path))
+    unlabelled = (["Vive", "en", "Zaragoza", "."], "es")
+    assert_holds(tmp_path / "s", [*training_sentences(), unlabelled])
+
+
+def test_development_data_needs_no_targets(tmp_path, scored):
+    fill_target_store(KD, with_store(tmp_path / "s", validation_data_path="not/there.txt"))
+    assert scored
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides"),
+    [
+        (KD, {}),
+        ("training_configs/baseline.jsonnet", {}),
+        ("training_configs/baseline.jsonnet", {"model.target_store": {"directory": "STORE"}}),
+    ],
+)
+def test_configurations_without_targets(tmp_path, monkeypatch, config, overrides):
+    path = (ROOT / config).resolve()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"structure_kd.*target_store") as error:
+        fill_target_store(str(path), overrides)
+    assert str(path) in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_teachers(tmp_path, scored):
+    teachers = {"en": ARCHIVES["en"], "es": str(tmp_path / "es.tar.gz")}
+    with pytest.raises(ConfigurationError, match=f"'es' is missing: there is no {teachers['es']}"):
+        fill_target_store(KD, with_store(tmp_path / "s", **{"model.teachers": teachers}))
+    english = {"en": ARCHIVES["en"]}
+    with pytest.raises(ConfigurationError, match="no teacher for language 'es'"):
+        fill_target_store(KD, with_store(tmp_path / "s", **{"model.teachers": english}))
+    assert not scored
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_training_data_is_found_before_a_teacher_runs(tmp_path, scored):
+    bad = tmp_path / "es.txt"
+    bad.write_text((ROOT / "fixtures/conll/es/train.txt").read_text() + "\none-column\n")
+    path = {"en": TRAIN.format(language="en"), "es": str(bad)}
+    with pytest.raises(ConfigurationError, match=f"{bad}, line "):
+        fill_target_store(KD, with_store(tmp_path / "s", train_data_path=path))
+    assert not scored
+    assert not (tmp_path / "s").exists()
+
+
+def test_as_a_user_calls_it(tmp_path):
+    """Inside the repository .allennlp_plugins names the package, so that the command need not."""
+
+    def call(*arguments):
+        command = [sys.executable, "-m", "allennlp", "distillation-targets", *arguments]
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+
+    overrides = with_store(tmp_path / "s", **{"dataset_reader.languages": ["es"]})
+    done = call(KD, "--overrides", json.dumps(overrides), "--file-friendly-logging")
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert f"{tmp_path / 's'} holds all targets now" in done.stdout
+    assert_holds(tmp_path / "s", [x for x in training_sentences() if x[1] == "es"])
