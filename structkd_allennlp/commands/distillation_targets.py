@@ -14,6 +14,7 @@ from allennlp.common.checks import ConfigurationError, check_for_gpu
 from allennlp.common.util import int_to_device
 from allennlp.data import DatasetReader
 
+from structkd_allennlp.commands.arguments import add_configuration_arguments
 from structkd_allennlp.data.instances import Sentence, sentence_of
 from structkd_allennlp.distillation.target_store import TargetStore
 from structkd_allennlp.distillation.teachers import TeacherArchives, TeacherSources
@@ -33,21 +34,9 @@ class DistillationTargets(Subcommand):
             "param_path", type=str, help="path to the parameter file of the distillation run"
         )
         subparser.add_argument(
-            "-o",
-            "--overrides",
-            type=str,
-            default="",
-            help="a json(net) structure used to override the configuration",
-        )
-        subparser.add_argument(
             "--cuda-device", type=int, default=-1, help="id of GPU to use (if any)"
         )
-        subparser.add_argument(
-            "--file-friendly-logging",
-            action="store_true",
-            default=False,
-            help="outputs tqdm status on separate lines and slows tqdm refresh rate",
-        )
+        add_configuration_arguments(subparser)
         subparser.set_defaults(func=_fill_from_args)
         return subparser
 

@@ -17,6 +17,8 @@ from allennlp.common import logging as common_logging
 from allennlp.common.checks import ConfigurationError
 from allennlp.models.archival import CONFIG_NAME
 
+from structkd_allennlp.commands.arguments import add_configuration_arguments
+
 logger = logging.getLogger(__name__)
 
 
@@ -40,19 +42,7 @@ class TrainFolds(Subcommand):
             help="directory in which to save the models, each in a folder foldI",
         )
         subparser.add_argument("--folds", type=int, default=5, help="how many folds to make")
-        subparser.add_argument(
-            "-o",
-            "--overrides",
-            type=str,
-            default="",
-            help="a json(net) structure used to override the configuration",
-        )
-        subparser.add_argument(
-            "--file-friendly-logging",
-            action="store_true",
-            default=False,
-            help="outputs tqdm status on separate lines and slows tqdm refresh rate",
-        )
+        add_configuration_arguments(subparser)
         subparser.set_defaults(func=_train_from_args)
         return subparser
 

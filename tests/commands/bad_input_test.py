@@ -3,7 +3,6 @@ Whatever is wrong with the input or the configuration, `allennlp train` says wha
 do about it, before the first training step.
 """
 
-import logging
 import os
 import random
 import shutil
@@ -25,18 +24,6 @@ import structkd_allennlp  # noqa: F401
 
 KD = "training_configs/posterior_kd.jsonnet"
 TEACHERS = Path("fixtures/teachers")
-
-
-@pytest.fixture(autouse=True)
-def clean_logging():
-    """A training run that fails leaves its handlers, and so its open log files, behind."""
-    root = logging.getLogger()
-    before = root.handlers[:]
-    yield
-    for handler in root.handlers:
-        if handler not in before:
-            handler.close()
-    root.handlers = before
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`allennlp distillation-targets`: what it leaves, and that training then needs no teacher."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -22,18 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 KD = "training_configs/posterior_kd.jsonnet"
 TRAIN = "fixtures/conll/{language}/train.txt"
 ARCHIVES = {language: f"fixtures/teachers/{language}.tar.gz" for language in ("en", "es")}
-
-
-@pytest.fixture(autouse=True)
-def clean_logging():
-    """A training run that fails leaves its handlers, and so its open log files, behind."""
-    root = logging.getLogger()
-    before = root.handlers[:]
-    yield
-    for handler in root.handlers:
-        if handler not in before:
-            handler.close()
-    root.handlers = before
 
 
 def with_store(directory, **others):

@@ -1,7 +1,6 @@
 """`allennlp train-folds`: a model for each fold that has not seen it, and only where needed."""
 
 import json
-import logging
 import shlex
 import shutil
 from pathlib import Path
@@ -25,18 +24,6 @@ TEACHER = "training_configs/teacher.jsonnet"
 KD = "training_configs/posterior_kd.jsonnet"
 ENGLISH = "fixtures/conll/en/train.txt"
 ONE_EPOCH = {"trainer.num_epochs": 1}
-
-
-@pytest.fixture(autouse=True)
-def clean_logging():
-    """A training run that fails leaves its handlers, and so its open log files, behind."""
-    root = logging.getLogger()
-    before = root.handlers[:]
-    yield
-    for handler in root.handlers:
-        if handler not in before:
-            handler.close()
-    root.handlers = before
 
 
 @pytest.fixture
