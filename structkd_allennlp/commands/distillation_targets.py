@@ -72,7 +72,8 @@ def fill_target_store(
     """
     check_for_gpu(cuda_device)
     params = Params.from_file(parameter_filename, overrides)
-    model = params.as_dict(quiet=True).get("model", {})
+    config = params.as_dict(quiet=True)
+    model = config.get("model", {})
     names = ("teachers", "target_store")
     if model.get("type") != "structure_kd" or any(model.get(name) is None for name in names):
         raise ConfigurationError(
@@ -80,8 +81,7 @@ def fill_target_store(
             'structure_kd with "teachers" and e.g. "target_store": {"directory": "out/targets"}'
         )
     sources = _Targets.from_params(Params({name: model[name] for name in names})).sources
-    path = params["train_data_path"]
-    path = path.as_dict(quiet=True) if isinstance(path, Params) else path
+    path = config["train_data_path"]
     reader = DatasetReader.from_params(params["dataset_reader"])
 
     def sentences() -> Iterator[Sentence]:

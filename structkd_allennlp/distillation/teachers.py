@@ -20,8 +20,9 @@ from structkd_allennlp.data.instances import Sentence, instance_of_words
 from structkd_allennlp.distillation.target_store import TargetStore, TeacherHead, archive_digest
 from structkd_allennlp.models.structured_crf_tagger import (
     StructuredCrfTagger,
+    constrained_potentials,
+    crf_potentials,
     emission_scores,
-    forbidden_transitions,
     label_names,
 )
 from structkd_allennlp.modules.entity_spans import scheme_of
@@ -90,21 +91,12 @@ class TeacherTagger:
     def head(self) -> TeacherHead:
         labels = label_names(self._tagger)
         zeros = torch.zeros(len(labels))
-        transitions, start, end = zeros.expand(len(labels), -1), zeros, zeros
+        potentials = (zeros.repeat(len(labels), 1), zeros, zeros)
         if isinstance(self._tagger, CrfTagger):
-            crf = self._tagger.crf
-            transitions = crf.transitions.detach().cpu().float()
-            if self._tagger.include_start_end_transitions:
-                start = crf.start_transitions.detach().cpu().float()
-                end = crf.end_transitions.detach().cpu().float()
-            no_step, no_start, no_end = (x.cpu() for x in forbidden_transitions(self._tagger))
-            transitions = transitions.masked_fill(no_step, -torch.inf)
-            start, end = (
-                start.masked_fill(no_start, -torch.inf),
-                end.masked_fill(no_end, -torch.inf),
-            )
+            potentials = constrained_potentials(self._tagger, *crf_potentials(self._tagger))
         encoding = getattr(self._tagger, "label_encoding", None)
-        return TeacherHead(labels, encoding, transitions.contiguous(), start, end)
+        transitions, start, end = (potential.detach().cpu().float() for potential in potentials)
+        return TeacherHead(labels, encoding, transitions, start, end)
 
     @torch.no_grad()
     def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
@@ -296,15 +288,10 @@ class Teachers:
         index = {label: i for i, label in enumerate(head.labels)}
         columns = torch.tensor([index.get(label, -1) for label in student.labels])
         own = columns.clamp(min=0)
-        potentials = [head.transitions[own][:, own], head.start[own], head.end[own]]
+        potentials = head.transitions[own][:, own], head.start[own], head.end[own]
         if student.constrain_crf:
             # The teacher's distribution given that the student can say it at all.
-            potentials = [
-                potential.masked_fill(forbidden.cpu(), -torch.inf)
-                for potential, forbidden in zip(
-                    potentials, forbidden_transitions(student), strict=True
-                )
-            ]
+            potentials = constrained_potentials(student, *potentials)
         matched = _Matched(*(tensor.to(self._device) for tensor in (columns, *potentials)))
         self._matched[archive] = matched
         return matched
@@ -325,14 +312,24 @@ class Teachers:
         """
         archives = [self.sources.archives(*sentence) for sentence in sentences]
         return [
-            self._joined(sentences, [own[rank] if rank < len(own) else None for own in archives])
+            self._joined(
+                sentences,
+                [own[rank] if rank < len(own) else None for own in archives],
+                [1 / len(own) for own in archives],
+            )
             for rank in range(max(map(len, archives)))
         ]
 
     def _joined(
-        self, sentences: Sequence[Sentence], archives: Sequence[Optional[str]]
+        self,
+        sentences: Sequence[Sentence],
+        archives: Sequence[Optional[str]],
+        shares: Sequence[float],
     ) -> Tuple[LinearChain, Tensor]:
-        """One chain of a batch of sentences, each by the teacher named for it, if any."""
+        """
+        One chain of a batch of sentences, each by the teacher named for it, if any, and for those
+        that have one the share that it has in their loss.
+        """
         batch, labels = len(sentences), len(self._student.labels)
         lengths = [len(words) for words, _ in sentences]
         device = self._device
@@ -352,9 +349,7 @@ class Teachers:
             emissions[rows] = columns.masked_fill(matched.columns < 0, -torch.inf)
             transitions[rows] = matched.transitions
             start[rows], end[rows] = matched.start, matched.end
-            weights[rows] = torch.tensor(
-                [1 / len(self.sources.archives(*sentences[row])) for row in rows], device=device
-            )
+            weights[rows] = torch.tensor([shares[row] for row in rows], device=device)
         mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
         by_position = transitions.unsqueeze(1).expand(-1, max(lengths) - 1, -1, -1)
         return LinearChain(emissions, by_position, mask.to(device), start, end), weights

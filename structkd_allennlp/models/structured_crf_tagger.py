@@ -95,19 +95,19 @@ class StructuredCrfTagger(CrfTagger):
             verbose_metrics=verbose_metrics,
             **kwargs,
         )
-        scheme = scheme_of(label_names(self))
+        self.labels = label_names(self)
+        scheme = scheme_of(self.labels)
         # IOB1 and BIO have the same letters.
         encoding = "BIO" if label_encoding == "IOB1" else label_encoding
         if constrain_crf and scheme not in (None, encoding):
             raise ConfigurationError(
-                f"the labels {sorted(label_names(self))} are {scheme}, and the tagger's "
+                f"the labels {sorted(self.labels)} are {scheme}, and the tagger's "
                 f"label_encoding is {label_encoding}: give the dataset reader and the tagger the "
                 "same label_encoding"
             )
         self.constrain_crf = constrain_crf
         self.marginals = marginals
         self.decode_in_training = decode_in_training
-        self.labels = label_names(self)
         # In place of the parent's, which count on tensors of known labels.
         self.metrics: Dict[str, Any] = {}
         self._f1_metric = self._f_beta_measure = None
@@ -421,6 +421,32 @@ def forbidden_transitions(tagger: CrfTagger) -> Tuple[Tensor, Tensor, Tensor]:
     return ~allowed[:n, :n], ~allowed[n, :n], ~allowed[:n, n + 1]
 
 
+def crf_potentials(tagger: CrfTagger) -> Tuple[Tensor, Tensor, Tensor]:
+    """
+    The potentials of the transitions, `(labels, labels)` as `[from, to]`, of the start and of the
+    end, `(labels,)`, of a CRF tagger, ours or AllenNLP's, without its constraints.
+    """
+    crf = tagger.crf
+    if tagger.include_start_end_transitions:
+        return crf.transitions, crf.start_transitions, crf.end_transitions
+    zeros = crf.transitions.new_zeros(tagger.num_tags)
+    return crf.transitions, zeros, zeros
+
+
+def constrained_potentials(
+    tagger: CrfTagger, transitions: Tensor, start: Tensor, end: Tensor
+) -> Tuple[Tensor, Tensor, Tensor]:
+    """These potentials, minus infinity where the tagger's label encoding does not allow a label."""
+    no_step, no_start, no_end = (
+        forbidden.to(transitions.device) for forbidden in forbidden_transitions(tagger)
+    )
+    return (
+        transitions.masked_fill(no_step, -torch.inf),
+        start.masked_fill(no_start, -torch.inf),
+        end.masked_fill(no_end, -torch.inf),
+    )
+
+
 def linear_chain(
     tagger: CrfTagger,
     logits: Tensor,
@@ -442,17 +468,11 @@ def linear_chain(
     transitions : `Tensor`, optional
         `(labels, labels)`, in place of the tagger's own.
     """
-    if transitions is None:
-        transitions = tagger.crf.transitions
-    start = end = None
-    if tagger.include_start_end_transitions:
-        start, end = tagger.crf.start_transitions, tagger.crf.end_transitions
+    own, start, end = crf_potentials(tagger)
+    potentials = (own if transitions is None else transitions, start, end)
     if constrained:
-        no_step, no_start, no_end = forbidden_transitions(tagger)
-        transitions = transitions.masked_fill(no_step, -torch.inf)
-        zeros = transitions.new_zeros(tagger.num_tags)
-        start = (zeros if start is None else start).masked_fill(no_start, -torch.inf)
-        end = (zeros if end is None else end).masked_fill(no_end, -torch.inf)
+        potentials = constrained_potentials(tagger, *potentials)
+    transitions, start, end = potentials
     return LinearChain(logits, transitions, mask, start, end)
 
 

@@ -49,8 +49,7 @@ class MultilingualReader(DatasetReader):
     - a language and a path, such as `gl=data/gl/test.conllu`;
     - a plain path. Its language is the one that the file itself names (WikiAnn). If it names none,
       it is guessed: from the start of the file's name (`en_ewt-ud-test.conllu`, `en.txt`) or from
-      its folder's, where that is a language that is configured or has two letters.
-
+      its folder's, where that is a language that is configured or has two letters;
     - a list of these.
 
     In the place of a language, `"unlabelled"` stands for text without labels, in any of these
