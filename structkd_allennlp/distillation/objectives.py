@@ -72,18 +72,21 @@ class DivergenceObjective(DistillationObjective):
         self.temperature = temperature
         self.direction = _check_choice("direction", direction, "forward", "reverse")
 
-    def _by_token(self, teacher: Tensor, student: Tensor, mask: Tensor) -> Tensor:
+    def _by_token(self, log_t: Tensor, log_s: Tensor, mask: Tensor) -> Tensor:
         """
         `(batch,)`: the divergence of two distributions over the labels of a token, given as
-        unnormalised log-probabilities `(batch, length, labels)`, both tempered.
+        log-probabilities `(batch, length, labels)`, both tempered.
         """
-        log_t = torch.log_softmax(teacher.detach() / self.temperature, dim=-1)
-        log_s = torch.log_softmax(student / self.temperature, dim=-1)
+        log_t = log_t.detach()
         if self.direction == "forward":
             losses = -(log_t.exp() * log_s).sum(-1)
         else:
             losses = (log_s.exp() * (log_s - log_t)).sum(-1)
         return losses.masked_fill(~mask, 0.0).sum(-1) * self.temperature**2
+
+    def _tempered(self, scores: Tensor) -> Tensor:
+        """Log-probabilities by label, from unnormalised ones."""
+        return torch.log_softmax(scores / self.temperature, dim=-1)
 
 
 @DistillationObjective.register("emission")
@@ -98,7 +101,8 @@ class EmissionObjective(DivergenceObjective):
     """
 
     def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
-        return self._by_token(teacher.emissions, student.emissions, student.mask)
+        log_t, log_s = self._tempered(teacher.emissions), self._tempered(student.emissions)
+        return self._by_token(log_t, log_s, student.mask)
 
 
 @DistillationObjective.register("posterior")
@@ -114,8 +118,12 @@ class PosteriorObjective(DivergenceObjective):
 
     def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
         with torch.no_grad():
-            log_q_t = teacher.log_marginals
-        return self._by_token(log_q_t, student.log_marginals, student.mask)
+            log_t = teacher.log_marginals
+        log_s = student.log_marginals
+        # They are normalised already.
+        if self.temperature != 1.0:
+            log_t, log_s = self._tempered(log_t), self._tempered(log_s)
+        return self._by_token(log_t, log_s, student.mask)
 
 
 @DistillationObjective.register("structural")

@@ -351,8 +351,7 @@ class Teachers:
             start[rows], end[rows] = matched.start, matched.end
             weights[rows] = torch.tensor([shares[row] for row in rows], device=device)
         mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
-        by_position = transitions.unsqueeze(1).expand(-1, max(lengths) - 1, -1, -1)
-        return LinearChain(emissions, by_position, mask.to(device), start, end), weights
+        return LinearChain(emissions, transitions, mask.to(device), start, end), weights
 
     def fill(self, sentences: Iterable[Sentence]) -> None:
         self.sources.fill(sentences, self._device)

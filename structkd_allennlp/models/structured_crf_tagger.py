@@ -168,7 +168,7 @@ class StructuredCrfTagger(CrfTagger):
 
         chain = self._loss_chain(chain, logits, mask)
         if free.any():
-            log_likelihood = _log_prob_of_observed(chain, tags, free)
+            log_likelihood = chain.log_prob_of_observed(tags, ~free)
         else:
             log_likelihood = chain.log_prob(tags)
         impossible = torch.isneginf(log_likelihood)
@@ -474,14 +474,3 @@ def linear_chain(
         potentials = constrained_potentials(tagger, *potentials)
     transitions, start, end = potentials
     return LinearChain(logits, transitions, mask, start, end)
-
-
-def _log_prob_of_observed(chain: LinearChain, tags: Tensor, free: Tensor) -> Tensor:
-    """`(batch,)`: log-probability of the tags where they are not `free`, summed over the rest."""
-    gold = tags.clamp(min=0).unsqueeze(-1)
-    excluded = torch.ones_like(chain.scores, dtype=torch.bool).scatter(-1, gold, False)
-    excluded = excluded & ~free.unsqueeze(-1)
-    observed = LinearChain(
-        chain.scores.masked_fill(excluded, -torch.inf), chain.transitions, chain.mask
-    )
-    return observed.log_partition - chain.log_partition

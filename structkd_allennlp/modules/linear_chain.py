@@ -10,12 +10,8 @@ from typing import Dict, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-# What stands in for a potential of minus infinity. It is finite, so that 0 * FORBIDDEN is 0 and no
-# gradient is ever NaN, and so far from any real score that exp() of a difference is exactly 0;
-# adding it up over a whole sentence still fits into float32.
-FORBIDDEN = -1e30
-# A sum of potentials below this has met a forbidden one, also if that was divided by a temperature.
-_IMPOSSIBLE = FORBIDDEN * 1e-6
+from structkd_allennlp.modules.forward_backward import Expectations, ForwardBackward, LogPartition
+from structkd_allennlp.modules.log_space import FORBIDDEN, IMPOSSIBLE, LogSpaceForwardBackward
 
 
 class KBest(NamedTuple):
@@ -42,16 +38,17 @@ class LinearChain:
     are differentiable with respect to every potential (but for the choice of paths).
 
     A potential of minus infinity forbids: what it forbids has probability exactly 0, and takes
-    part in no gradient. Half-precision inputs are computed in float32. Recursions run in log space
-    on messages that are shifted at every step, so that errors do not grow with the length.
+    part in no gradient. Whatever the type of the inputs, everything is computed in float64, in
+    probability space (see `forward_backward`) or, for sentences whose scores span more than that
+    holds, in log space. Results have the type of `emissions`, or float32 for half precision.
 
     # Parameters
 
     emissions : `Tensor`
         `(batch, length, labels)`.
     transitions : `Tensor`
-        `(labels, labels)` as `[from, to]`, or `(batch, length - 1, labels, labels)` where the
-        potentials differ by position.
+        `(labels, labels)` as `[from, to]`, `(batch, labels, labels)` where potentials differ by
+        sentence, or `(batch, length - 1, labels, labels)` where they differ by position.
     mask : `Tensor`
         `(batch, length)`, bool: true at tokens, which are contiguous from the left.
     start_transitions, end_transitions : `Tensor`, optional
@@ -71,36 +68,63 @@ class LinearChain:
         end_transitions: Optional[Tensor] = None,
     ) -> None:
         _validate(emissions, transitions, mask, start_transitions, end_transitions)
-        self.mask = mask.bool()
-        self.lengths = self.mask.sum(1)
+        mask = mask.bool()
+        half = emissions.dtype in (torch.float16, torch.bfloat16)
+        self._dtype = torch.float32 if half else emissions.dtype
         # Shape: (batch, length, labels)
-        self.emissions = _as_potentials(emissions).masked_fill(~self.mask.unsqueeze(-1), 0.0)
-        self.transitions = _as_potentials(transitions)
+        scores = _as_potentials(emissions).masked_fill(~mask.unsqueeze(-1), 0.0)
+        self._emissions = scores
         # Start and end potentials belong to the first and the last token, so they are emissions:
-        # no recursion below needs to know of them.
-        scores = self.emissions
-        if start_transitions is not None:
-            first = scores[:, :1] + _as_potentials(start_transitions).view(-1, 1, self.num_labels)
-            scores = torch.cat([first, scores[:, 1:]], dim=1)
-        if end_transitions is not None:
-            positions = torch.arange(scores.size(1), device=scores.device)
-            is_last = positions == (self.lengths - 1).unsqueeze(1)
-            end = _as_potentials(end_transitions).view(-1, 1, self.num_labels)
-            scores = scores + is_last.unsqueeze(-1) * end
-        self.scores = scores
-        self._messages: Dict[Tuple[str, bool], Tuple[Tensor, Tensor]] = {}
+        # no recursion needs to know of them.
+        positions = torch.arange(scores.size(1), device=scores.device)
+        for potentials, position in (
+            (start_transitions, positions.new_zeros(())),
+            (end_transitions, mask.sum(1, keepdim=True) - 1),
+        ):
+            if potentials is not None:
+                here = (positions == position).expand(mask.shape).unsqueeze(-1)
+                of_label = _as_potentials(potentials).view(-1, 1, scores.size(2))
+                scores = scores + here * of_label
+        self._set(scores, _as_potentials(transitions), mask)
+
+    def _set(self, scores: Tensor, transitions: Tensor, mask: Tensor) -> None:
+        self.mask = mask
+        self.lengths = mask.sum(1)
+        self._scores = scores
+        self._transitions = transitions
+        self._forward_backward: Optional[ForwardBackward] = None
+        # By whether they carry a graph: those computed under no_grad must not serve a later loss.
+        self._log_space: Dict[bool, LogSpaceForwardBackward] = {}
+
+    def _with(self, scores: Tensor, transitions: Tensor) -> "LinearChain":
+        """Another distribution over the same sentences; start and end are in the scores."""
+        chain = LinearChain.__new__(LinearChain)
+        chain._dtype = self._dtype
+        chain._emissions = scores
+        chain._set(scores, transitions, self.mask)
+        return chain
+
+    @property
+    def emissions(self) -> Tensor:
+        """`(batch, length, labels)`: without what start and end add. 0 where masked."""
+        return self._emissions.to(self._dtype)
+
+    @property
+    def transitions(self) -> Tensor:
+        """In the shape in which they were given."""
+        return self._transitions.to(self._dtype)
 
     @property
     def batch_size(self) -> int:
-        return self.emissions.size(0)
+        return self.mask.size(0)
 
     @property
     def length(self) -> int:
-        return self.emissions.size(1)
+        return self.mask.size(1)
 
     @property
     def num_labels(self) -> int:
-        return self.emissions.size(2)
+        return self._scores.size(2)
 
     def tempered(self, temperature: float) -> "LinearChain":
         """
@@ -109,86 +133,70 @@ class LinearChain:
         """
         if temperature == 1.0:
             return self
-        # The potentials of start and end are among the scores.
-        return LinearChain(self.scores / temperature, self.transitions / temperature, self.mask)
+        return self._with(self._scores / temperature, self._transitions / temperature)
 
     def detach(self) -> "LinearChain":
         """The same distribution, which no gradient goes to."""
-        return LinearChain(self.scores.detach(), self.transitions.detach(), self.mask)
+        chain = self._with(self._scores.detach(), self._transitions.detach())
+        chain._forward_backward = self._forward_backward
+        return chain
 
     # ----------------------------------------------------------------- messages
 
-    def _transition(self, position: int) -> Tensor:
-        """From `position` to the next: `(labels, labels)` or `(batch, labels, labels)`."""
-        return self.transitions if self.transitions.dim() == 2 else self.transitions[:, position]
+    @property
+    def _messages(self) -> ForwardBackward:
+        if self._forward_backward is None:
+            with torch.no_grad():
+                self._forward_backward = ForwardBackward(self._scores, self._transitions, self.mask)
+        return self._forward_backward
 
-    def _forward(self) -> Tuple[Tensor, Tensor]:
-        """
-        Forward messages `(batch, length, labels)`, each shifted to a maximum of 0, and what the
-        shifts add up to, `(batch,)`. After a sentence's end its last message stays.
-        """
-        message, shift = _shifted(self.scores[:, 0])
-        total = shift
-        messages = [message]
-        for i in range(1, self.length):
-            # Shape: (batch, labels from, labels to) -> (batch, labels)
-            inner = messages[-1].unsqueeze(2) + self._transition(i - 1)
-            message, shift = _shifted(torch.logsumexp(inner, dim=1) + self.scores[:, i])
-            here = self.mask[:, i]
-            messages.append(torch.where(here.unsqueeze(-1), message, messages[-1]))
-            total = total + torch.where(here, shift, torch.zeros_like(shift))
-        return torch.stack(messages, dim=1), total
+    @property
+    def _unreliable(self) -> Optional[Tuple[Tensor, LogSpaceForwardBackward]]:
+        """The sentences that have to be computed in log space, by their rows, if any."""
+        rows = self._messages.unreliable
+        if rows is None:
+            return None
+        with_graph = torch.is_grad_enabled()
+        if with_graph not in self._log_space:
+            transitions = self._transitions
+            if transitions.dim() > 2:
+                transitions = transitions[rows]
+            self._log_space[with_graph] = LogSpaceForwardBackward(
+                self._scores[rows], transitions, self.mask[rows]
+            )
+        return rows, self._log_space[with_graph]
 
-    def _backward(self) -> Tuple[Tensor, Tensor]:
-        """Backward messages, as in `_forward`. At and after a sentence's last token they are 0."""
-        message = torch.zeros_like(self.scores[:, 0])
-        total = torch.zeros_like(message[:, 0])
-        messages = [message]
-        for i in range(self.length - 2, -1, -1):
-            # Shape: (batch, labels from, labels to) -> (batch, labels)
-            inner = self._transition(i) + (self.scores[:, i + 1] + messages[-1]).unsqueeze(1)
-            message, shift = _shifted(torch.logsumexp(inner, dim=2))
-            goes_on = self.mask[:, i + 1]
-            messages.append(torch.where(goes_on.unsqueeze(-1), message, messages[-1]))
-            total = total + torch.where(goes_on, shift, torch.zeros_like(shift))
-        return torch.stack(messages[::-1], dim=1), total
+    def _expectations(self, by_position: bool) -> Tuple[Tensor, Tensor]:
+        """
+        float64: the marginals, and the expected transitions `(batch, labels, labels)` or by
+        position `(batch, length - 1, labels, labels)`.
+        """
+        marginals, pairs = Expectations.apply(
+            self._scores, self._transitions, self._messages, by_position
+        )
+        if self._unreliable is not None:
+            rows, log_space = self._unreliable
+            marginals = marginals.index_copy(0, rows, log_space.marginals)
+            own = log_space.pair_marginals if by_position else log_space.pair_marginals.sum(1)
+            pairs = pairs.index_copy(0, rows, own)
+        return marginals, pairs
 
-    def _cached(self, direction: str) -> Tuple[Tensor, Tensor]:
-        # Messages computed under no_grad carry no graph: they must not serve a later loss.
-        key = (direction, torch.is_grad_enabled())
-        if key not in self._messages:
-            self._messages[key] = self._forward() if direction == "forward" else self._backward()
-        return self._messages[key]
-
-    def _onward(self) -> Tensor:
-        """
-        `(batch, length, labels)`: the score of a label and of everything that can follow it, up to
-        a constant a position. Seen through these the chain is a Markov chain: its first label is
-        drawn from their softmax, and each next one from that of transition + onward.
-        """
-        return self.scores + self._cached("backward")[0]
-
-    def _next_log_probs(self, labels: Tensor) -> Tensor:
-        """
-        `labels` `(batch, k, length - 1)` -> `(batch, k, length - 1, labels)`: the log-probabilities
-        of the label after each of them.
-        """
-        if self.transitions.dim() == 2:
-            rows = self.transitions[labels]
-        else:
-            batch = torch.arange(self.batch_size, device=labels.device).view(-1, 1, 1)
-            position = torch.arange(self.length - 1, device=labels.device).view(1, 1, -1)
-            rows = self.transitions[batch, position, labels]
-        return torch.log_softmax(rows + self._onward()[:, 1:].unsqueeze(1), dim=-1)
+    @property
+    def _log_partition(self) -> Tensor:
+        """`(batch,)`, float64; finite, if only just, where every sequence is forbidden."""
+        log_z = LogPartition.apply(self._scores, self._transitions, self._messages)
+        if self._unreliable is not None:
+            rows, log_space = self._unreliable
+            log_z = log_z.index_copy(0, rows, log_space.log_partition)
+        return log_z
 
     # ------------------------------------------------------------- probabilities
 
     @property
     def log_partition(self) -> Tensor:
         """`(batch,)`: log Z; minus infinity where every sequence is forbidden."""
-        first = self._onward()[:, 0]
-        log_z = torch.logsumexp(first, dim=-1) + self._cached("backward")[1]
-        return log_z.masked_fill(log_z < _IMPOSSIBLE, -torch.inf)
+        log_z = self._log_partition
+        return log_z.masked_fill(log_z < IMPOSSIBLE, -torch.inf).to(self._dtype)
 
     @property
     def log_marginals(self) -> Tensor:
@@ -196,26 +204,24 @@ class LinearChain:
         `(batch, length, labels)`: log q(y_i = j | x), differentiable. 0 where masked; where a label
         is impossible `FORBIDDEN`, which is finite, so that 0 * log q is 0 in an expectation.
         """
-        log_q = torch.log_softmax(self._cached("forward")[0] + self._cached("backward")[0], dim=-1)
-        log_q = log_q.masked_fill(log_q < _IMPOSSIBLE, FORBIDDEN)
-        return log_q.masked_fill(~self.mask.unsqueeze(-1), 0.0)
+        marginals, _ = Expectations.apply(self._scores, self._transitions, self._messages, False)
+        impossible = marginals == 0
+        log_q = marginals.masked_fill(impossible, 1).log().masked_fill(impossible, FORBIDDEN)
+        if self._unreliable is not None:
+            rows, log_space = self._unreliable
+            own = log_space.log_marginals
+            log_q = log_q.index_copy(0, rows, own.masked_fill(own < IMPOSSIBLE, FORBIDDEN))
+        return log_q.masked_fill(~self.mask.unsqueeze(-1), 0.0).to(self._dtype)
 
     @property
     def marginals(self) -> Tensor:
         """`(batch, length, labels)`: q(y_i = j | x). Rows sum to 1; 0 where masked."""
-        return self.log_marginals.exp() * self.mask.unsqueeze(-1)
-
-    @property
-    def _log_conditionals(self) -> Tensor:
-        """`(batch, length - 1, labels, labels)`: log q(y_i+1 | y_i, x), `[from, to]`."""
-        inner = self.transitions + self._onward()[:, 1:].unsqueeze(2)
-        return torch.log_softmax(inner, dim=-1)
+        return self._expectations(by_position=False)[0].to(self._dtype)
 
     @property
     def pair_marginals(self) -> Tensor:
         """`(batch, length - 1, labels, labels)`: q(y_i, y_i+1 | x); 0 where masked."""
-        log_pairs = self.log_marginals[:, :-1].unsqueeze(-1) + self._log_conditionals
-        return log_pairs.exp() * self.mask[:, 1:, None, None]
+        return self._expectations(by_position=True)[1].to(self._dtype)
 
     def log_prob(self, paths: Tensor) -> Tensor:
         """
@@ -232,14 +238,51 @@ class LinearChain:
         """
         if paths.dim() == 2:
             return self.log_prob(paths.unsqueeze(1)).squeeze(1)
-        paths = paths.masked_fill(~self.mask.unsqueeze(1), 0)
-        # Adding up conditionals instead of taking score - log Z loses nothing to cancellation.
-        first = torch.log_softmax(self._onward()[:, 0], dim=-1).gather(1, paths[:, :, 0])
-        steps = self._next_log_probs(paths[:, :, :-1]).gather(-1, paths[:, :, 1:, None])
-        steps = steps.squeeze(-1).masked_fill(~self.mask[:, None, 1:], 0.0)
-        log_p = first + steps.sum(-1)
-        forbidden = (log_p < _IMPOSSIBLE) | torch.isneginf(self.log_partition).unsqueeze(1)
-        return log_p.masked_fill(forbidden, -torch.inf)
+        log_z = self._log_partition.unsqueeze(1)
+        log_p = self._path_scores(paths) - log_z
+        # The score of a forbidden path and log Z where all are forbidden.
+        forbidden = (log_p < IMPOSSIBLE) | (log_z < IMPOSSIBLE)
+        return log_p.masked_fill(forbidden, -torch.inf).to(self._dtype)
+
+    def _path_scores(self, paths: Tensor) -> Tensor:
+        """`(batch, k, length)` -> `(batch, k)`, float64: unnormalised scores."""
+        batch, length, labels = self._scores.shape
+        mask = self.mask.unsqueeze(1)
+        paths = paths.masked_fill(~mask, 0)
+        tokens = torch.arange(batch * length, device=paths.device).view(batch, 1, length)
+        # Shape: (batch, k, length)
+        scores = _at(self._scores, tokens * labels + paths)
+        pairs = paths[:, :, :-1] * labels + paths[:, :, 1:]
+        if self._transitions.dim() > 2:
+            # Which matrix, of all those of the batch in a row.
+            count = self._transitions.numel() // labels**2
+            matrices = torch.arange(count, device=paths.device).view(batch, 1, -1)
+            pairs = pairs + matrices * labels**2
+        transitions = _at(self._transitions, pairs)
+        return (scores * mask).sum(-1) + (transitions * mask[:, :, 1:]).sum(-1)
+
+    def log_prob_of_observed(self, labels: Tensor, observed: Tensor) -> Tensor:
+        """
+        The log-probability of the labels of some tokens, whatever those of the others are.
+
+        # Parameters
+
+        labels : `Tensor`
+            `(batch, length)`, long; ignored where not observed.
+        observed : `Tensor`
+            `(batch, length)`, bool.
+
+        # Returns
+
+        `Tensor` : `(batch,)`; minus infinity where they are forbidden.
+        """
+        excluded = torch.ones_like(self._scores, dtype=torch.bool)
+        excluded = excluded.scatter(-1, labels.masked_fill(~observed, 0).unsqueeze(-1), False)
+        excluded = excluded & (observed & self.mask).unsqueeze(-1)
+        constrained = self._with(self._scores.masked_fill(excluded, FORBIDDEN), self._transitions)
+        log_z, observed_z = self._log_partition, constrained._log_partition
+        forbidden = (observed_z < IMPOSSIBLE) | (log_z < IMPOSSIBLE)
+        return (observed_z - log_z).masked_fill(forbidden, -torch.inf).to(self._dtype)
 
     @property
     def entropy(self) -> Tensor:
@@ -252,93 +295,139 @@ class LinearChain:
         in nats (Wang et al., 2021, arXiv 2010.05010). Needs the same mask and labels on both sides.
         Where `other` forbids what `self` allows the value is huge, as it is infinite.
         """
-        if self.scores.shape != other.scores.shape:
+        if self._scores.shape != other._scores.shape:
             raise ValueError(
                 "two chains over different sentences or labels have no cross-entropy: shapes "
-                f"{tuple(self.scores.shape)} and {tuple(other.scores.shape)}"
+                f"{tuple(self._scores.shape)} and {tuple(other._scores.shape)}"
             )
-        first = self.marginals[:, 0] * torch.log_softmax(other._onward()[:, 0], dim=-1)
-        # Shape: (batch, length - 1, labels, labels)
-        steps = self.pair_marginals * other._log_conditionals
-        return -(first.sum(-1) + steps.sum((1, 2, 3)))
+        marginals, pairs = self._expectations(by_position=other._transitions.dim() == 4)
+        expected = (marginals * other._scores).sum((1, 2))
+        expected = expected + (pairs * other._transitions).flatten(1).sum(1)
+        return (other._log_partition - expected).to(self._dtype)
 
     # ------------------------------------------------------------------ sequences
 
+    def _transition(self, position: int) -> Tensor:
+        """From `position` to the next: `(1, labels, labels)` or `(batch, labels, labels)`."""
+        if self._transitions.dim() == 4:
+            return self._transitions[:, position]
+        return self._transitions.view(-1, self.num_labels, self.num_labels)
+
+    def _best_onward(self) -> Tuple[Tensor, Tensor]:
+        """
+        `(length, batch, labels)` each: the best score of what can follow a label (0 at a sentence's
+        last token), and the same with the score of the label itself.
+        """
+        scores = self._scores.transpose(0, 1).contiguous()
+        following = torch.zeros_like(scores)
+        onward = scores.clone()
+        goes_on = self.mask.to(scores.dtype).T.unsqueeze(-1)
+        ends = (~self.mask).any(0).tolist()
+        for i in range(self.length - 2, -1, -1):
+            # Shape: (batch, labels to, labels from)
+            inner = self._transition(i).transpose(1, 2) + onward[i + 1].unsqueeze(2)
+            torch.amax(inner, dim=1, out=following[i])
+            if ends[i + 1]:
+                following[i].mul_(goes_on[i + 1])
+            onward[i].add_(following[i])
+        return following, onward
+
+    def _next_scores(self, position: int, labels: Tensor, onward: Tensor) -> Tensor:
+        """`(batch, k)` -> `(batch, k, labels)`: the best way on from each to each next label."""
+        transitions = self._transition(position)
+        if transitions.size(0) == 1:
+            rows = transitions[0].index_select(0, labels.reshape(-1)).view(*labels.shape, -1)
+        else:
+            batch = torch.arange(self.batch_size, device=labels.device).unsqueeze(1)
+            rows = transitions[batch, labels]
+        return rows + onward[position + 1].unsqueeze(1)
+
     @torch.no_grad()
     def k_best(self, k: int = 1) -> KBest:
-        """The `k` best label sequences of every sentence (k-best Viterbi), all different."""
+        """
+        The `k` best label sequences of every sentence, all different: a beam search from the left
+        that knows the score of the best completion of every prefix, by a Viterbi pass from the
+        right. With that it is exact if it keeps `k` prefixes: what it drops can not be completed to
+        anything better (the tree-trellis search of Soong & Huang, 1991).
+        """
         if k < 1:
             raise ValueError(f"k_best needs a k of at least 1, not {k}")
-        batch, length, labels = self.scores.shape
-        # Shape: (batch, ranks, labels). At first each label ends exactly one path.
-        best = self.scores[:, :1]
-        pointers = []
-        for i in range(1, length):
-            ranks = best.size(1)
-            # Shape: (batch, ranks, labels from, labels to) -> (batch, ranks * labels, labels to)
-            transition = self._transition(i - 1)
-            if transition.dim() == 3:
-                transition = transition.unsqueeze(1)
-            inner = (best.unsqueeze(-1) + transition).view(batch, ranks * labels, labels)
-            kept = min(k, ranks * labels)
-            values, pointer = inner.topk(kept, dim=1)
-            values = values + self.scores[:, i].unsqueeze(1)
-            # Past a sentence's end every path stays where it is, with room for ranks that a longer
-            # sentence of the batch has gained.
-            stay = torch.arange(ranks * labels, device=best.device).view(ranks, labels)
-            room = kept - ranks
-            stay = torch.nn.functional.pad(stay, (0, 0, 0, room)).expand(batch, -1, -1)
-            still = torch.nn.functional.pad(best, (0, 0, 0, room), value=FORBIDDEN)
-            here = self.mask[:, i].view(batch, 1, 1)
-            best = torch.where(here, values, still)
-            pointers.append(torch.where(here, pointer, stay))
-        ranks = best.size(1)
-        scores, state = best.reshape(batch, ranks * labels).topk(min(k, ranks * labels), dim=1)
-
-        path = []
-        for i in range(length - 1, 0, -1):
-            path.append(state % labels)
-            state = pointers[i - 1].reshape(batch, -1).gather(1, state)
-        path.append(state % labels)
-        # Shape: (batch, k, length)
-        paths = torch.stack(path[::-1], dim=-1)
-
-        missing = scores < _IMPOSSIBLE
+        following, onward = self._best_onward()
+        if k == 1:
+            paths, scores = self._best_path(onward)
+        else:
+            paths, scores = self._beam_search(k, following, onward)
+        missing = scores < IMPOSSIBLE
         paths = paths.masked_fill(missing.unsqueeze(-1) | ~self.mask.unsqueeze(1), 0)
         scores = scores.masked_fill(missing, -torch.inf)
         lacking = k - scores.size(1)
         if lacking > 0:
             paths = torch.nn.functional.pad(paths, (0, 0, 0, lacking))
             scores = torch.nn.functional.pad(scores, (0, lacking), value=-torch.inf)
-        return KBest(paths, scores)
+        return KBest(paths, scores.to(self._dtype))
+
+    def _best_path(self, onward: Tensor) -> Tuple[Tensor, Tensor]:
+        """`(batch, 1, length)` and `(batch, 1)`: each next label is the best way on."""
+        scores, state = onward[0].max(1, keepdim=True)
+        states = [state]
+        for i in range(self.length - 1):
+            states.append(self._next_scores(i, states[-1], onward).argmax(2))
+        return torch.stack(states, dim=2), scores
+
+    def _beam_search(self, k: int, following: Tensor, onward: Tensor) -> Tuple[Tensor, Tensor]:
+        """`(batch, ranks, length)` and `(batch, ranks)`, with as many ranks as there can be."""
+        labels = self.num_labels
+        ends = (~self.mask).any(0).tolist()
+        # Past a sentence's end its paths stay what they are, all with label 0.
+        stay = torch.full((labels,), 2 * FORBIDDEN, dtype=onward.dtype, device=onward.device)
+        stay[0] = 0
+        # Shape: (batch, ranks)
+        best, state = onward[0].topk(min(k, labels), dim=1)
+        states, parents = [state], []
+        for i in range(self.length - 1):
+            # Going on to the best next label costs nothing: it is in the score already.
+            level = best - following[i].gather(1, states[-1])
+            # Shape: (batch, ranks, labels)
+            extended = self._next_scores(i, states[-1], onward) + level.unsqueeze(2)
+            if ends[i + 1]:
+                stayed = best.unsqueeze(2) + stay
+                extended = torch.where(self.mask[:, i + 1, None, None], extended, stayed)
+            extended = extended.view(self.batch_size, -1)
+            best, chosen = extended.topk(min(k, extended.size(1)), dim=1)
+            parent = torch.div(chosen, labels, rounding_mode="floor")
+            states.append(chosen - parent * labels)
+            parents.append(parent)
+        path = [states[-1]]
+        rank = torch.arange(best.size(1), device=best.device).expand_as(best)
+        for state, parent in zip(states[-2::-1], parents[::-1], strict=True):
+            rank = parent.gather(1, rank)
+            path.append(state.gather(1, rank))
+        return torch.stack(path[::-1], dim=2), best
 
     @torch.no_grad()
     def sample(self, n: int = 1) -> Tensor:
         """`(batch, n, length)`, long: independent exact samples (ancestral); 0 where masked."""
-        onward = self._onward()
-        draw = torch.distributions.Categorical(logits=onward[:, 0]).sample((n,)).T
+        onward = self._messages.onward.log().clamp(min=FORBIDDEN)
+        if self._unreliable is not None:
+            rows, log_space = self._unreliable
+            onward = onward.index_copy(0, rows, log_space.onward)
+        onward = onward.transpose(0, 1)
+        draw = torch.distributions.Categorical(logits=onward[0]).sample((n,)).T
         labels = [draw]
-        batch = torch.arange(self.batch_size, device=draw.device).unsqueeze(1)
-        for i in range(1, self.length):
-            transition = self._transition(i - 1)
-            # Shape: (batch, n, labels)
-            rows = transition[draw] if transition.dim() == 2 else transition[batch, draw]
-            logits = rows + onward[:, i].unsqueeze(1)
+        for i in range(self.length - 1):
+            logits = self._next_scores(i, draw, onward)
             draw = torch.distributions.Categorical(logits=logits).sample()
             labels.append(draw)
         return torch.stack(labels, dim=-1).masked_fill(~self.mask.unsqueeze(1), 0)
 
 
+def _at(tensor: Tensor, positions: Tensor) -> Tensor:
+    """The numbers at positions in the flattened tensor."""
+    return tensor.reshape(-1).gather(0, positions.reshape(-1)).view(positions.shape)
+
+
 def _as_potentials(tensor: Tensor) -> Tensor:
-    if tensor.dtype in (torch.float16, torch.bfloat16):
-        tensor = tensor.float()
-    return tensor.clamp(min=FORBIDDEN)
-
-
-def _shifted(message: Tensor) -> Tuple[Tensor, Tensor]:
-    # The shift cancels out of every result, so it needs no gradient.
-    shift = message.detach().amax(-1)
-    return message - shift.unsqueeze(-1), shift
+    return tensor.double().clamp(min=FORBIDDEN)
 
 
 def _validate(
@@ -351,9 +440,10 @@ def _validate(
     if emissions.dim() != 3 or emissions.size(1) == 0 or emissions.size(2) == 0:
         raise ValueError(f"emissions must be (batch, length, labels), not {tuple(emissions.shape)}")
     batch, length, labels = emissions.shape
-    if transitions.shape not in {(labels, labels), (batch, length - 1, labels, labels)}:
+    square = (labels, labels)
+    if transitions.shape not in {square, (batch, *square), (batch, length - 1, *square)}:
         raise ValueError(
-            f"transitions must be ({labels}, {labels}) or {(batch, length - 1, labels, labels)} "
+            f"transitions must be {square}, {(batch, *square)} or {(batch, length - 1, *square)} "
             f"for emissions of {tuple(emissions.shape)}, not {tuple(transitions.shape)}"
         )
     for name, tensor in (("start", start_transitions), ("end", end_transitions)):

@@ -213,8 +213,12 @@ def test_gradients(quantity, positional):
         return getattr(chain, quantity)
 
     assert torch.autograd.gradcheck(function, inputs)
-    if quantity in ("log_partition", "log_marginals"):
+    if quantity == "log_partition":
         assert torch.autograd.gradgradcheck(function, inputs)
+    elif quantity == "log_marginals":
+        (first,) = torch.autograd.grad(function(*inputs).sum(), inputs[:1], create_graph=True)
+        with pytest.raises(NotImplementedError, match="LogSpaceForwardBackward"):
+            torch.autograd.grad(first.sum(), inputs[:1])
 
 
 @pytest.mark.parametrize("forbidden", [-math.inf, -10_000.0])
