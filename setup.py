@@ -16,7 +16,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["structkd_allennlp", "structkd_allennlp.*"]),
-    package_data={"structkd_allennlp": ["py.typed"]},
+    package_data={"structkd_allennlp": ["py.typed", "suite/templates/*"]},
     python_requires=">=3.11,<3.13",
     # What the package imports. AllenNLP's own metadata asks for a torch that Python 3.11 can not
     # have, so resolve nothing: `pip install --no-deps -r requirements.txt` first, then this.
@@ -30,7 +30,26 @@ setup(
         "defusedxml>=0.7.1",
         "spacy>=3.8,<3.9",
         "rich>=12.6",
+        "filelock>=3.8",
+        "Jinja2>=3.1",
+        "lmdb>=1.4",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "scipy>=1.11",
     ],
+    extras_require={
+        # Compiled loops of linear chains on a CPU. Without it they are PyTorch's.
+        "fast": ["numba>=0.60"],
+        # Other libraries that benchmarks/inference.py measures beside ours, where they are there.
+        # Their metadata asks for more than they need here, so install them like the above:
+        # `pip install --no-deps pytorch-crf==0.7.2 TorchCRF==1.1.0 torch-struct==0.5 supar==1.1.4`.
+        "benchmarks": [
+            "pytorch-crf==0.7.2",
+            "TorchCRF==1.1.0",
+            "torch-struct==0.5",
+            "supar==1.1.4",
+        ],
+    },
     keywords="allennlp nlp sequence-labelling crf knowledge-distillation multilingual",
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -1,6 +1,6 @@
 """From words to a model's input, whatever reader the model was trained with, and back."""
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, List, MutableMapping, Optional, Sequence, Tuple
 
 from allennlp.data import DatasetReader, Instance, Token
 from allennlp.data.fields import MetadataField
@@ -26,11 +26,12 @@ def instance_of_words(
     return instance
 
 
-def metadata_of(instance: Instance) -> Dict[str, Any]:
+def metadata_of(instance: Instance) -> MutableMapping[str, Any]:
     """What the instance carries beside its tensors, such as `words` and `language`."""
     field = instance["metadata"]
     assert isinstance(field, MetadataField)
-    return field.metadata
+    metadata: MutableMapping[str, Any] = field.metadata
+    return metadata
 
 
 def sentence_of(instance: Instance) -> Sentence:

@@ -1,4 +1,4 @@
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import torch
 from allennlp.common.checks import ConfigurationError
@@ -98,7 +98,7 @@ class StructureKD(Model):
     def forward(  # type: ignore[override]
         self,
         tokens: TextFieldTensors,
-        metadata: List[Dict[str, Any]],
+        metadata: Sequence[Mapping[str, Any]],
         tags: Optional[torch.LongTensor] = None,
         **kwargs: Any,
     ) -> Dict[str, Any]:
@@ -106,7 +106,7 @@ class StructureKD(Model):
         # Parameters
 
         tokens : `TextFieldTensors`
-        metadata : `List[Dict[str, Any]]`
+        metadata : `Sequence[Mapping[str, Any]]`
             Of each sentence, its `words` and its `language`.
         tags : `torch.LongTensor`, optional
             `(batch, length)`: the gold labels. Distillation alone trains on sentences without.
@@ -134,7 +134,9 @@ class StructureKD(Model):
         self._averages["distillation_loss"](distillation_losses.mean().item())
         return {"logits": logits, "mask": mask, "loss": losses.mean()}
 
-    def _distillation_losses(self, chain: LinearChain, metadata: List[Dict[str, Any]]) -> Tensor:
+    def _distillation_losses(
+        self, chain: LinearChain, metadata: Sequence[Mapping[str, Any]]
+    ) -> Tensor:
         """Of each sentence, `(batch,)`."""
         sentences = [(sentence["words"], sentence.get("language")) for sentence in metadata]
         losses = [

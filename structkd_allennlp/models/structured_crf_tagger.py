@@ -1,5 +1,5 @@
 import logging
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import allennlp.nn.util as util
 import torch
@@ -136,7 +136,7 @@ class StructuredCrfTagger(CrfTagger):
         logits: Tensor,
         mask: Tensor,
         tags: Tensor,
-        metadata: Optional[List[Dict[str, Any]]] = None,
+        metadata: Optional[Sequence[Mapping[str, Any]]] = None,
         ignore_loss_on_o_tags: Optional[bool] = None,
     ) -> Tensor:
         """
@@ -180,7 +180,7 @@ class StructuredCrfTagger(CrfTagger):
         self,
         tokens: TextFieldTensors,
         tags: Optional[torch.LongTensor] = None,
-        metadata: Optional[List[Dict[str, Any]]] = None,
+        metadata: Optional[Sequence[Mapping[str, Any]]] = None,
         ignore_loss_on_o_tags: Optional[bool] = None,
         **kwargs: Any,  # to allow for a more general dataset reader that passes args we don't need
     ) -> Dict[str, Any]:
@@ -190,7 +190,7 @@ class StructuredCrfTagger(CrfTagger):
         tokens : `TextFieldTensors`
         tags : `torch.LongTensor`, optional
             `(batch, length)`: the gold labels.
-        metadata : `List[Dict[str, Any]]`, optional
+        metadata : `Sequence[Mapping[str, Any]]`, optional
             Of each sentence, the `words`, the `language` and the gold `tags` as strings.
         ignore_loss_on_o_tags : `bool`, optional
             In place of the model's own setting.
@@ -325,7 +325,7 @@ class StructuredCrfTagger(CrfTagger):
         predicted: List[List[int]],
         tags: Tensor,
         lengths: List[int],
-        metadata: Optional[List[Dict[str, Any]]],
+        metadata: Optional[Sequence[Mapping[str, Any]]],
     ) -> None:
         """Counts predictions against gold tags, if there are any, in the metrics."""
         rows = labelled_sentences(tags).nonzero().squeeze(1).tolist()
@@ -349,7 +349,7 @@ class StructuredCrfTagger(CrfTagger):
         return linear_chain(self, logits * weights, mask, self.constrain_crf, transitions)
 
     def _refuse_unknown_tags(
-        self, unknown: Tensor, metadata: Optional[List[Dict[str, Any]]]
+        self, unknown: Tensor, metadata: Optional[Sequence[Mapping[str, Any]]]
     ) -> None:
         found = set()
         for b, i in unknown.nonzero().tolist():
@@ -366,7 +366,7 @@ class StructuredCrfTagger(CrfTagger):
         tags: Tensor,
         mask: Tensor,
         forbidden: Tensor,
-        metadata: Optional[List[Dict[str, Any]]],
+        metadata: Optional[Sequence[Mapping[str, Any]]],
     ) -> None:
         b = int(forbidden.nonzero()[0])
         names = self._names(tags[b][mask[b]].tolist())

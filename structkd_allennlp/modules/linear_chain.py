@@ -5,11 +5,13 @@ Pure tensors, no AllenNLP: the tagger builds its loss, its marginals and its dec
 `LinearChain`, a teacher is another, and a distillation objective is a formula over the two.
 """
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from structkd_allennlp.modules.best_paths import best_paths, next_scores
+from structkd_allennlp.modules.compiled import can_compile, compiled_best_paths
 from structkd_allennlp.modules.forward_backward import Expectations, ForwardBackward, LogPartition
 from structkd_allennlp.modules.log_space import FORBIDDEN, IMPOSSIBLE, LogSpaceForwardBackward
 
@@ -71,21 +73,12 @@ class LinearChain:
         mask = mask.bool()
         half = emissions.dtype in (torch.float16, torch.bfloat16)
         self._dtype = torch.float32 if half else emissions.dtype
-        # Shape: (batch, length, labels)
-        scores = _as_potentials(emissions).masked_fill(~mask.unsqueeze(-1), 0.0)
-        self._emissions = scores
-        # Start and end potentials belong to the first and the last token, so they are emissions:
-        # no recursion needs to know of them.
-        positions = torch.arange(scores.size(1), device=scores.device)
-        for potentials, position in (
-            (start_transitions, positions.new_zeros(())),
-            (end_transitions, mask.sum(1, keepdim=True) - 1),
-        ):
-            if potentials is not None:
-                here = (positions == position).expand(mask.shape).unsqueeze(-1)
-                of_label = _as_potentials(potentials).view(-1, 1, scores.size(2))
-                scores = scores + here * of_label
-        self._set(scores, _as_potentials(transitions), mask)
+        self._emissions = emissions
+        scores = _Scores.apply(emissions, mask, start_transitions, end_transitions)
+        transitions = _as_potentials(transitions)
+        if transitions.dim() == 4:
+            transitions = transitions.masked_fill(~mask[:, 1:, None, None], 0.0)
+        self._set(scores, transitions, mask)
 
     def _set(self, scores: Tensor, transitions: Tensor, mask: Tensor) -> None:
         self.mask = mask
@@ -107,7 +100,8 @@ class LinearChain:
     @property
     def emissions(self) -> Tensor:
         """`(batch, length, labels)`: without what start and end add. 0 where masked."""
-        return self._emissions.to(self._dtype)
+        emissions = _as_potentials(self._emissions).masked_fill(~self.mask.unsqueeze(-1), 0.0)
+        return emissions.to(self._dtype)
 
     @property
     def transitions(self) -> Tensor:
@@ -205,8 +199,7 @@ class LinearChain:
         is impossible `FORBIDDEN`, which is finite, so that 0 * log q is 0 in an expectation.
         """
         marginals, _ = Expectations.apply(self._scores, self._transitions, self._messages, False)
-        impossible = marginals == 0
-        log_q = marginals.masked_fill(impossible, 1).log().masked_fill(impossible, FORBIDDEN)
+        log_q = _Logarithm.apply(marginals)
         if self._unreliable is not None:
             rows, log_space = self._unreliable
             own = log_space.log_marginals
@@ -307,102 +300,14 @@ class LinearChain:
 
     # ------------------------------------------------------------------ sequences
 
-    def _transition(self, position: int) -> Tensor:
-        """From `position` to the next: `(1, labels, labels)` or `(batch, labels, labels)`."""
-        if self._transitions.dim() == 4:
-            return self._transitions[:, position]
-        return self._transitions.view(-1, self.num_labels, self.num_labels)
-
-    def _best_onward(self) -> Tuple[Tensor, Tensor]:
-        """
-        `(length, batch, labels)` each: the best score of what can follow a label (0 at a sentence's
-        last token), and the same with the score of the label itself.
-        """
-        scores = self._scores.transpose(0, 1).contiguous()
-        following = torch.zeros_like(scores)
-        onward = scores.clone()
-        goes_on = self.mask.to(scores.dtype).T.unsqueeze(-1)
-        ends = (~self.mask).any(0).tolist()
-        for i in range(self.length - 2, -1, -1):
-            # Shape: (batch, labels to, labels from)
-            inner = self._transition(i).transpose(1, 2) + onward[i + 1].unsqueeze(2)
-            torch.amax(inner, dim=1, out=following[i])
-            if ends[i + 1]:
-                following[i].mul_(goes_on[i + 1])
-            onward[i].add_(following[i])
-        return following, onward
-
-    def _next_scores(self, position: int, labels: Tensor, onward: Tensor) -> Tensor:
-        """`(batch, k)` -> `(batch, k, labels)`: the best way on from each to each next label."""
-        transitions = self._transition(position)
-        if transitions.size(0) == 1:
-            rows = transitions[0].index_select(0, labels.reshape(-1)).view(*labels.shape, -1)
-        else:
-            batch = torch.arange(self.batch_size, device=labels.device).unsqueeze(1)
-            rows = transitions[batch, labels]
-        return rows + onward[position + 1].unsqueeze(1)
-
     @torch.no_grad()
     def k_best(self, k: int = 1) -> KBest:
-        """
-        The `k` best label sequences of every sentence, all different: a beam search from the left
-        that knows the score of the best completion of every prefix, by a Viterbi pass from the
-        right. With that it is exact if it keeps `k` prefixes: what it drops can not be completed to
-        anything better (the tree-trellis search of Soong & Huang, 1991).
-        """
+        """The `k` best label sequences of every sentence, all different."""
         if k < 1:
             raise ValueError(f"k_best needs a k of at least 1, not {k}")
-        following, onward = self._best_onward()
-        if k == 1:
-            paths, scores = self._best_path(onward)
-        else:
-            paths, scores = self._beam_search(k, following, onward)
-        missing = scores < IMPOSSIBLE
-        paths = paths.masked_fill(missing.unsqueeze(-1) | ~self.mask.unsqueeze(1), 0)
-        scores = scores.masked_fill(missing, -torch.inf)
-        lacking = k - scores.size(1)
-        if lacking > 0:
-            paths = torch.nn.functional.pad(paths, (0, 0, 0, lacking))
-            scores = torch.nn.functional.pad(scores, (0, lacking), value=-torch.inf)
+        search = compiled_best_paths if can_compile(self.mask.device) else best_paths
+        paths, scores = search(self._scores, self._transitions, self.mask, k)
         return KBest(paths, scores.to(self._dtype))
-
-    def _best_path(self, onward: Tensor) -> Tuple[Tensor, Tensor]:
-        """`(batch, 1, length)` and `(batch, 1)`: each next label is the best way on."""
-        scores, state = onward[0].max(1, keepdim=True)
-        states = [state]
-        for i in range(self.length - 1):
-            states.append(self._next_scores(i, states[-1], onward).argmax(2))
-        return torch.stack(states, dim=2), scores
-
-    def _beam_search(self, k: int, following: Tensor, onward: Tensor) -> Tuple[Tensor, Tensor]:
-        """`(batch, ranks, length)` and `(batch, ranks)`, with as many ranks as there can be."""
-        labels = self.num_labels
-        ends = (~self.mask).any(0).tolist()
-        # Past a sentence's end its paths stay what they are, all with label 0.
-        stay = torch.full((labels,), 2 * FORBIDDEN, dtype=onward.dtype, device=onward.device)
-        stay[0] = 0
-        # Shape: (batch, ranks)
-        best, state = onward[0].topk(min(k, labels), dim=1)
-        states, parents = [state], []
-        for i in range(self.length - 1):
-            # Going on to the best next label costs nothing: it is in the score already.
-            level = best - following[i].gather(1, states[-1])
-            # Shape: (batch, ranks, labels)
-            extended = self._next_scores(i, states[-1], onward) + level.unsqueeze(2)
-            if ends[i + 1]:
-                stayed = best.unsqueeze(2) + stay
-                extended = torch.where(self.mask[:, i + 1, None, None], extended, stayed)
-            extended = extended.view(self.batch_size, -1)
-            best, chosen = extended.topk(min(k, extended.size(1)), dim=1)
-            parent = torch.div(chosen, labels, rounding_mode="floor")
-            states.append(chosen - parent * labels)
-            parents.append(parent)
-        path = [states[-1]]
-        rank = torch.arange(best.size(1), device=best.device).expand_as(best)
-        for state, parent in zip(states[-2::-1], parents[::-1], strict=True):
-            rank = parent.gather(1, rank)
-            path.append(state.gather(1, rank))
-        return torch.stack(path[::-1], dim=2), best
 
     @torch.no_grad()
     def sample(self, n: int = 1) -> Tensor:
@@ -415,7 +320,7 @@ class LinearChain:
         draw = torch.distributions.Categorical(logits=onward[0]).sample((n,)).T
         labels = [draw]
         for i in range(self.length - 1):
-            logits = self._next_scores(i, draw, onward)
+            logits = next_scores(onward, self._transitions, i, draw)
             draw = torch.distributions.Categorical(logits=logits).sample()
             labels.append(draw)
         return torch.stack(labels, dim=-1).masked_fill(~self.mask.unsqueeze(1), 0)
@@ -424,6 +329,58 @@ class LinearChain:
 def _at(tensor: Tensor, positions: Tensor) -> Tensor:
     """The numbers at positions in the flattened tensor."""
     return tensor.reshape(-1).gather(0, positions.reshape(-1)).view(positions.shape)
+
+
+class _Scores(torch.autograd.Function):
+    """
+    Emissions as float64 potentials, 0 where masked, with those of start and end added: these belong
+    to the first and the last token, so no recursion needs to know of them.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, emissions: Tensor, mask: Tensor, start: Optional[Tensor], end: Optional[Tensor]
+    ) -> Tensor:
+        # Shape: (batch, length, labels)
+        scores = emissions.to(torch.float64, copy=True).clamp_(min=FORBIDDEN)
+        scores.masked_fill_(~mask.unsqueeze(-1), 0)
+        ends = torch.arange(len(mask), device=mask.device), mask.sum(1) - 1
+        if start is not None:
+            scores[:, 0] += _as_potentials(start)
+        if end is not None:
+            scores[ends] += _as_potentials(end)
+        ctx.save_for_backward(scores)
+        ctx.ends = ends
+        ctx.inputs = [None if x is None else (x.dtype, x.dim()) for x in (emissions, start, end)]
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        # Another chain may expect what is forbidden here. Of what is masked it is 0 already.
+        gradient = gradient.masked_fill(ctx.saved_tensors[0] < IMPOSSIBLE, 0)
+        parts = gradient, gradient[:, 0], gradient[ctx.ends]
+        of_emissions, of_start, of_end = (
+            # Those of start and end may be the same for all sentences.
+            None
+            if given is None
+            else (part if part.dim() == given[1] else part.sum(0)).to(given[0])
+            for part, given in zip(parts, ctx.inputs, strict=True)
+        )
+        return of_emissions, None, of_start, of_end
+
+
+class _Logarithm(torch.autograd.Function):
+    """log q; `FORBIDDEN` with a gradient of 0 where q is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, probabilities: Tensor) -> Tensor:
+        ctx.save_for_backward(probabilities)
+        return probabilities.log().clamp_(min=FORBIDDEN)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (probabilities,) = ctx.saved_tensors
+        return (gradient / probabilities).masked_fill(probabilities == 0, 0)
 
 
 def _as_potentials(tensor: Tensor) -> Tensor:

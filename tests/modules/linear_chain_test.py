@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import hypothesis.strategies as st
 import pytest
@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
+from structkd_allennlp.distillation.objectives import DistillationObjective
 from structkd_allennlp.modules.linear_chain import LinearChain
 
 Path = Tuple[int, ...]
@@ -33,8 +34,7 @@ class Enumerated:
             for path in itertools.product(range(emissions.size(2)), repeat=n):
                 score = sum((emissions[b, i, y] for i, y in enumerate(path)), torch.zeros(()))
                 for i, (y, z) in enumerate(itertools.pairwise(path)):
-                    step = transitions if transitions.dim() == 2 else transitions[b, i]
-                    score = score + step[y, z]
+                    score = score + transitions[(b, i)[: transitions.dim() - 2]][y, z]
                 if start is not None:
                     score = score + (start if start.dim() == 1 else start[b])[path[0]]
                 if end is not None:
@@ -82,20 +82,23 @@ def potentials(
     seed: int,
     lengths: List[int],
     labels: int,
-    positional: bool,
+    positional: Union[bool, str],
     ends: Union[bool, str],
     scale: float = 1.0,
     forbid: float = 0.0,
 ) -> Dict[str, Any]:
-    """Random potentials; a share `forbid` of the transitions is -inf, never from or to label 0."""
+    """
+    Random potentials; a share `forbid` of the transitions is -inf, never from or to label 0.
+    `positional` transitions differ by position; else they, and `ends`, may be "by sentence".
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> Tensor:
         return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     batch, length = len(lengths), max(lengths)
-    shape = (batch, length - 1, labels, labels) if positional else (labels, labels)
-    transitions = random(*shape)
+    own = {False: (), "by sentence": (batch,), True: (batch, length - 1)}[positional]
+    transitions = random(*own, labels, labels)
     if forbid:
         drop = torch.rand(transitions.shape, generator=generator) < forbid
         drop[..., 0] = False
@@ -111,20 +114,81 @@ def potentials(
     }
 
 
+def exclude(p: Dict[str, Any], structure: str, value: float, seed: int) -> Dict[str, Any]:
+    """
+    The potentials, of which some are `value`. Some sequence of each sentence is always left, but
+    most structures have labels that can not be reached, or that lead to nothing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    batch, length, labels = p["emissions"].shape
+    tokens = torch.zeros(p["emissions"].shape, dtype=torch.bool)
+    steps = torch.zeros(p["transitions"].shape, dtype=torch.bool)
+    if structure == "BIO":
+        # 0 is O, then every B is followed by its I.
+        to_inside = torch.arange(labels) % 2 == 0
+        to_inside[0] = False
+        own = torch.arange(labels).unsqueeze(1) - torch.arange(labels)
+        steps |= to_inside & (own != 0) & (own != -1)
+        tokens[:, 0] = to_inside
+    elif structure == "left to right":
+        steps |= torch.ones(labels, labels).tril(-1).bool()
+    elif structure == "random":
+        tokens = torch.rand(tokens.shape, generator=generator) < 0.4
+        steps = torch.rand(steps.shape, generator=generator) < 0.4
+        # Some sentences are left as they are.
+        tokens[::2] = False
+        if steps.dim() > 2:
+            steps[::2] = False
+        legal = torch.randint(labels, (batch, length), generator=generator)
+        tokens.scatter_(-1, legal.unsqueeze(-1), False)
+        for b, path in enumerate(legal.tolist()):
+            for i, (y, z) in enumerate(itertools.pairwise(path)):
+                steps[(b, i)[: steps.dim() - 2]][y, z] = False
+    return {
+        **p,
+        "emissions": p["emissions"].masked_fill(tokens, value),
+        "transitions": p["transitions"].masked_fill(steps, value),
+    }
+
+
+STRUCTURES = ["none", "BIO", "left to right", "random"]
+SHAPES: List[Union[bool, str]] = [False, "by sentence", True]
+
+
 def both(p: Dict[str, Any]) -> Tuple[LinearChain, Enumerated]:
     args = (p["emissions"], p["transitions"], p["mask"], p["start"], p["end"])
     return LinearChain(*args), Enumerated(*args)
 
 
-CASES = st.builds(
-    potentials,
-    seed=st.integers(0, 2**31),
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    lengths: st.SearchStrategy[List[int]],
+    labels: st.SearchStrategy[int],
+    scales: Sequence[float],
+    size: int,
+) -> Dict[str, Any]:
+    """All kinds of potentials. Sentences are cut so that a batch has at most `size` pairs."""
+    seed, number = draw(st.integers(0, 2**31)), draw(labels)
+    of_batch = draw(lengths)
+    longest = max(1, size // (len(of_batch) * number**2))
+    plain = potentials(
+        seed,
+        [min(n, longest) for n in of_batch],
+        number,
+        positional=draw(st.sampled_from(SHAPES)),
+        ends=draw(st.sampled_from(SHAPES)),
+        scale=draw(st.sampled_from(scales)),
+    )
+    structure = draw(st.sampled_from(STRUCTURES))
+    return exclude(plain, structure, draw(st.sampled_from([-math.inf, -10_000.0])), seed)
+
+
+CASES = cases(
     lengths=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     labels=st.integers(1, 3),
-    positional=st.booleans(),
-    ends=st.sampled_from([True, False, "by sentence"]),
-    scale=st.sampled_from([0.1, 1.0, 50.0]),
-    forbid=st.sampled_from([0.0, 0.5]),
+    scales=[0.1, 1.0, 50.0, 1000.0],
+    size=1000,
 )
 
 
@@ -193,32 +257,97 @@ def test_cross_entropy_equals_enumeration(case, seed):
     torch.testing.assert_close(chain.cross_entropy(other), brute.cross_entropy(other_brute))
 
 
-@pytest.mark.parametrize("positional", [False, True])
-@pytest.mark.parametrize(
-    "quantity",
-    ["log_partition", "log_marginals", "pair_marginals", "log_prob", "entropy", "cross_entropy"],
-)
+@settings(max_examples=30, deadline=None)
+@given(CASES, st.integers(0, 2**31))
+def test_log_prob_of_observed_equals_enumeration(case, seed):
+    chain, brute = both(case)
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(chain.num_labels, chain.mask.shape, generator=generator)
+    observed = torch.rand(chain.mask.shape, generator=generator) < 0.5
+    ours = chain.log_prob_of_observed(labels, observed)
+    for b in range(chain.batch_size):
+        seen = [i for i in range(int(chain.lengths[b])) if observed[b, i]]
+        fitting = [
+            log_p
+            for path, log_p in brute.log_probs(b).items()
+            if all(path[i] == labels[b, i] for i in seen)
+        ]
+        torch.testing.assert_close(ours[b], torch.stack(fitting).logsumexp(0))
+
+
+def dead_end(positional: Union[bool, str], lengths: Sequence[int] = (3, 3, 1)) -> Dict[str, Any]:
+    """The second sentence has a label that leads to nothing, so it is computed in log space."""
+    p = potentials(3, list(lengths), 3, positional=positional, ends=True)
+    p["transitions"][..., 0, 1] = -math.inf
+    p["emissions"][1, 1] = torch.tensor([-math.inf, 0.5, -math.inf])
+    return p
+
+
+NAMES = ("emissions", "transitions", "start", "end")
+Chain = Any  # A `LinearChain`, or its twin in `forward_backward_test`.
+# Of a chain, of another one over the same sentences and of k label sequences of each sentence.
+QUANTITIES: Dict[str, Callable[[Chain, Chain, Tensor], Tensor]] = {
+    "log_partition": lambda chain, other, paths: chain.log_partition,
+    "marginals": lambda chain, other, paths: chain.marginals,
+    "log_marginals": lambda chain, other, paths: chain.log_marginals,
+    "pair_marginals": lambda chain, other, paths: chain.pair_marginals,
+    "log_prob": lambda chain, other, paths: chain.log_prob(paths),
+    # What the first two have in common.
+    "log_prob_of_observed": lambda chain, other, paths: chain.log_prob_of_observed(
+        paths[:, 0], paths[:, 0] == paths[:, 1]
+    ),
+    "entropy": lambda chain, other, paths: chain.entropy,
+    "cross_entropy": lambda chain, other, paths: chain.cross_entropy(other),
+    "cross_entropy_to": lambda chain, other, paths: other.cross_entropy(chain),
+    "tempered": lambda chain, other, paths: chain.tempered(2.5).log_prob(paths),
+}
+
+
+@pytest.mark.parametrize("positional", SHAPES)
+@pytest.mark.parametrize("quantity", QUANTITIES)
 def test_gradients(quantity, positional):
-    p = potentials(3, [1, 3, 4], 3, positional=positional, ends=True)
-    teacher = both(potentials(4, [1, 3, 4], 3, positional=False, ends=True))[0]
-    paths = torch.tensor([[[0, 0, 0, 0]], [[2, 1, 0, 0]], [[0, 1, 2, 1]]])
-    inputs = [p[name].requires_grad_() for name in ("emissions", "transitions", "start", "end")]
+    p = dead_end(positional)
+    other = LinearChain(*dead_end(True).values())
+    # Legal in every sentence.
+    paths = torch.tensor([[2, 2, 0], [2, 1, 2]]).expand(3, 2, 3).clone()
+    paths[1, 0] = torch.tensor([1, 1, 2])
+    inputs = [p[name].requires_grad_() for name in NAMES]
 
     def function(emissions, transitions, start, end):
         chain = LinearChain(emissions, transitions, p["mask"], start, end)
-        if quantity == "log_prob":
-            return chain.log_prob(paths)
-        if quantity == "cross_entropy":
-            return teacher.cross_entropy(chain)
-        return getattr(chain, quantity)
+        assert chain._messages.unreliable.tolist() == [1]
+        value = QUANTITIES[quantity](chain, other, paths)
+        assert value.isfinite().all()
+        return value
 
-    assert torch.autograd.gradcheck(function, inputs)
-    if quantity == "log_partition":
-        assert torch.autograd.gradgradcheck(function, inputs)
-    elif quantity == "log_marginals":
-        (first,) = torch.autograd.grad(function(*inputs).sum(), inputs[:1], create_graph=True)
-        with pytest.raises(NotImplementedError, match="LogSpaceForwardBackward"):
-            torch.autograd.grad(first.sum(), inputs[:1])
+    assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
+    if quantity in ("log_partition", "log_prob", "log_prob_of_observed", "tempered"):
+        assert torch.autograd.gradgradcheck(function, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("quantity", ["marginals", "log_marginals", "pair_marginals", "entropy"])
+def test_second_derivatives_that_there_are_not_are_refused(quantity):
+    p = potentials(3, [3, 4], 3, positional=False, ends=True)
+    inputs = [p[name].requires_grad_() for name in NAMES]
+    value = getattr(LinearChain(*p.values()), quantity)
+    (first,) = torch.autograd.grad((value**2).sum(), inputs[:1], create_graph=True)
+    with pytest.raises(NotImplementedError, match="LogSpaceForwardBackward"):
+        torch.autograd.grad(first.sum(), inputs[:1])
+
+
+@pytest.mark.parametrize("kind", ["posterior", "structural"])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_gradients_of_objectives(kind, direction, temperature):
+    objective = DistillationObjective.by_name(kind)(direction=direction, temperature=temperature)
+    teacher = LinearChain(*dead_end("by sentence").values())
+    p = dead_end(False)
+    inputs = [p[name].requires_grad_() for name in NAMES]
+
+    def function(emissions, transitions, start, end):
+        return objective(teacher, LinearChain(emissions, transitions, p["mask"], start, end))
+
+    assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
 
 
 @pytest.mark.parametrize("forbidden", [-math.inf, -10_000.0])
@@ -271,49 +400,91 @@ def test_float32_is_close_to_float64(scale, labels):
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_computed_in_float32(dtype):
-    emissions = torch.randn(2, 6, 4).to(dtype).requires_grad_()
-    transitions = torch.randn(4, 4).to(dtype)
-    mask = torch.ones(2, 6, dtype=torch.bool)
-    chain = LinearChain(emissions, transitions, mask)
-    assert chain.log_partition.dtype == torch.float32
-    twin = LinearChain(emissions.float(), transitions.float(), mask)
-    torch.testing.assert_close(chain.marginals, twin.marginals)
-    chain.log_partition.sum().backward()
-    assert emissions.grad is not None
-    assert emissions.grad.dtype == dtype
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_half_precision_is_computed_in_higher(dtype, autocast, scale):
+    p = dead_end(False, lengths=[6, 4, 1])
+    halves = {n: (scale * p[n]).to(dtype).requires_grad_() for n in NAMES}
+    twins = {n: x.detach().float().requires_grad_() for n, x in halves.items()}
+    chain, twin = (LinearChain(**_arguments(x), mask=p["mask"]) for x in (halves, twins))
+    paths = twin.k_best(2).paths
+    for name, quantity in QUANTITIES.items():
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            result = quantity(chain, chain, paths)
+        expected = quantity(twin, twin, paths)
+        assert result.dtype == torch.float32, name
+        assert torch.equal(result, expected), name
+        gradients, theirs = (
+            torch.autograd.grad(value.clamp(min=-1e6).sum(), list(x.values()), retain_graph=True)
+            for value, x in ((result, halves), (expected, twins))
+        )
+        for mine, exact in zip(gradients, theirs, strict=True):
+            assert mine.dtype == dtype
+            assert torch.equal(mine, exact.to(dtype)), name
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        assert torch.equal(chain.k_best(2).paths, paths)
+        assert chain.k_best(2).scores.dtype == torch.float32
 
 
-def test_padding_is_ignored_whatever_it_holds():
-    p = potentials(6, [2, 5], 3, positional=False, ends=True)
+def _arguments(p: Dict[str, Any]) -> Dict[str, Any]:
+    """The names that `LinearChain` has for potentials."""
+    return {f"{n}_transitions" if n in ("start", "end") else n: x for n, x in p.items()}
+
+
+@pytest.mark.parametrize("positional", [False, True])
+def test_padding_is_ignored_whatever_it_holds(positional):
+    p = potentials(6, [2, 5], 3, positional=positional, ends=True)
     clean = LinearChain(*p.values())
-    dirty = p["emissions"].clone()
-    dirty[0, 2:] = math.nan
-    chain = LinearChain(dirty, *list(p.values())[1:])
-    torch.testing.assert_close(chain.log_partition, clean.log_partition)
-    torch.testing.assert_close(chain.marginals, clean.marginals)
+    dirty = {n: None if x is None else x.clone() for n, x in p.items()}
+    dirty["emissions"][0, 2:] = math.nan
+    if positional:
+        dirty["transitions"][0, 1:] = math.nan
+    inputs = [dirty[name].requires_grad_() for name in NAMES]
+    chain = LinearChain(*dirty.values())
+    # Nor are labels there.
+    paths = clean.k_best(3).paths.clone()
+    paths[0, :, 2:] = 100
+    for name, quantity in QUANTITIES.items():
+        ours = quantity(chain, chain, paths.clamp(max=2) if "observed" in name else paths)
+        torch.testing.assert_close(ours, quantity(clean, clean, paths % 98))
+        for gradient in torch.autograd.grad(ours.sum(), inputs, retain_graph=True):
+            assert gradient.isfinite().all()
     torch.testing.assert_close(chain.k_best(3).scores, clean.k_best(3).scores)
 
 
-def test_messages_made_without_gradient_do_not_serve_a_loss():
-    emissions = torch.randn(1, 3, 2, requires_grad=True)
-    chain = LinearChain(emissions, torch.zeros(2, 2), torch.ones(1, 3, dtype=torch.bool))
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_what_was_computed_without_gradient_does_not_serve_a_loss(quantity):
+    p = dead_end(False)
+    emissions = p["emissions"].requires_grad_()
+    chain, other = (LinearChain(*x.values()) for x in (p, dead_end(True)))
+    paths = torch.full((3, 2, 3), 2)
     with torch.no_grad():
-        assert not chain.log_partition.requires_grad
-    assert chain.log_partition.requires_grad
+        without = QUANTITIES[quantity](chain, other, paths)
+    assert not without.requires_grad
+    assert not QUANTITIES[quantity](chain.detach(), other, paths).requires_grad
+    value = QUANTITIES[quantity](chain, other, paths)
+    torch.testing.assert_close(value, without)
+    possible = value.masked_fill(value.isinf(), 0.0)
+    (gradient,) = torch.autograd.grad((possible**2).sum(), emissions)
+    # Also in the sentence that is computed in log space.
+    if quantity not in ("log_prob", "log_prob_of_observed", "tempered"):
+        assert gradient[1].abs().sum() > 0
+    assert gradient[0].abs().sum() > 0
 
 
-def test_samples_follow_the_distribution():
+@pytest.mark.parametrize("positional", SHAPES)
+def test_samples_follow_the_distribution(positional):
     torch.manual_seed(0)
-    chain, brute = both(potentials(7, [3, 2], 2, positional=True, ends=True))
-    samples = chain.sample(20_000)
-    assert samples.shape == (2, 20_000, 3)
-    assert not samples[1, :, 2].any()
-    for b, n in enumerate([3, 2]):
+    chain, brute = both(dead_end(positional, lengths=[3, 3, 2]))
+    samples = chain.sample(10_000)
+    assert samples.shape == (3, 10_000, 3)
+    assert not samples[2, :, 2].any()
+    for b, n in enumerate([3, 3, 2]):
         for path, log_p in brute.log_probs(b).items():
             share = (samples[b, :, :n] == torch.tensor(path)).all(-1).double().mean()
             assert share.item() == pytest.approx(log_p.exp().item(), abs=0.02)
+            assert log_p > -math.inf or share == 0
 
 
 def golden_example() -> LinearChain:

@@ -19,6 +19,7 @@ from structkd_allennlp.data.dataset_readers.tag_schemes import (
     recode,
 )
 from structkd_allennlp.data.dataset_readers.text_files import input_error, open_text
+from structkd_allennlp.data.fields.sentence_metadata import SentenceMetadata
 from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, TagSequenceField
 from structkd_allennlp.data.folds import fold_of
 from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import (
@@ -221,7 +222,7 @@ class TaggingReader(DatasetReader):
         if tags is not None:
             metadata["tags"] = tags
             fields["tags"] = TagSequenceField(tags, text_field, self.label_namespace)
-        fields["metadata"] = MetadataField(metadata)
+        fields["metadata"] = MetadataField(SentenceMetadata(metadata))
         return Instance(fields)
 
     def apply_token_indexers(self, instance: Instance) -> None:

@@ -1,0 +1,314 @@
+"""
+Makes one page of what the benchmarks have written: tables, plots, and under which circumstances
+each was measured.
+
+    python benchmarks/report.py
+    python benchmarks/report.py out/benchmarks/inference.json --output docs/results/speed.md
+"""
+
+import argparse
+import io
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence
+
+import growth
+import inference
+import matplotlib
+import measure
+import prediction
+import training
+from allennlp.common.checks import ConfigurationError
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+from structkd_allennlp.suite.plots import COLOURS, GREY, MARKERS, SETTINGS
+
+Results = Dict[str, Any]
+"""What one run of a benchmark has written."""
+
+
+class Section(NamedTuple):
+    title: str
+    text: str
+    tables: Callable[[Results], str]
+    plot: Callable[[Results], List[Figure]]
+
+
+def environment(results: Results) -> str:
+    """The circumstances, in one paragraph."""
+    found = results["environment"]
+    versions = [f"{name} {version}" for name, version in found["versions"].items()]
+    parts = [
+        found["date"][:10],
+        f"{found['processor']}, {found['cores']} cores",
+        *([found["gpu"]] if found["gpu"] else []),
+        f"{found['threads']} thread{'s' if found['threads'] > 1 else ''}",
+        f"load average {found['load']:.1f} at the start",
+        f"Python {found['python']}",
+        *versions,
+    ]
+    return f"{'; '.join(parts)}.\n\n    python benchmarks/{found['command']}"
+
+
+def inference_tables(results: Results) -> str:
+    rows = results["rows"]
+    lines = [inference.tables(rows)]
+    notes: Dict[str, None] = {}
+    for row in rows:
+        if "note" in row:
+            size = f"({row['batch']}, {row['length']}, {row['labels']})"
+            where = f"{row['operation']}, at {size}" if "needs" in row["note"] else row["operation"]
+            notes[f"- {row['contender']}, {where}: {row['note'].splitlines()[0]}."] = None
+    notes.update({f"- {name}: not installed.": None for name in results["not_installed"]})
+    if notes:
+        lines.append("Left out:\n")
+        lines.append("\n".join(notes) + "\n")
+    return f"{results['dtype']}.\n\n" + "\n".join(lines)
+
+
+def inference_plot(results: Results) -> List[Figure]:
+    """How many times as long as ours each contender takes, a panel for each size."""
+    rows = [row for row in results["rows"] if "median" in row]
+    shapes = list(dict.fromkeys((row["batch"], row["length"], row["labels"]) for row in rows))
+    operations = list(dict.fromkeys(row["operation"] for row in rows))[::-1]
+    names = [name for name in inference.ALL if any(row["contender"] == name for row in rows)]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    panels = figure.subplots(1, len(shapes), sharey=True, squeeze=False)[0]
+    for panel, shape in zip(panels, shapes, strict=True):
+        medians = {
+            (row["operation"], row["contender"]): row["median"]
+            for row in rows
+            if (row["batch"], row["length"], row["labels"]) == shape
+        }
+        for i, name in enumerate(names):
+            points = [
+                (medians[operation, name] / medians[operation, inference.Ours.name], y)
+                for y, operation in enumerate(operations)
+                if (operation, name) in medians
+            ]
+            panel.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                linestyle="none",
+                label=name,
+                color=COLOURS[i % len(COLOURS)],
+                marker=MARKERS[i % len(MARKERS)],
+            )
+        panel.set_xscale("log")
+        panel.set_yticks(range(len(operations)), operations)
+        panel.set_title(f"{shape[0]} x {shape[1]}, {shape[2]} labels")
+        panel.set_xlabel("time, ours = 1")
+        _plain(panel.xaxis)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return [figure]
+
+
+def training_plot(results: Results) -> List[Figure]:
+    """Bars of seconds an epoch, a panel for each corpus."""
+    corpora = list(dict.fromkeys(row["corpus"] for row in results["rows"]))
+    figure = Figure(figsize=(10, 3), layout="constrained")
+    panels = figure.subplots(1, len(corpora), sharey=True, squeeze=False)[0]
+    for panel, corpus in zip(panels, corpora, strict=True):
+        rows = [row for row in results["rows"] if row["corpus"] == corpus][::-1]
+        panel.barh(
+            [row["title"] for row in rows], [row["median"] for row in rows], color=COLOURS[0]
+        )
+        panel.set_title(corpus)
+        panel.set_xlabel("seconds an epoch")
+        panel.grid(axis="y", visible=False)
+    return [figure]
+
+
+def growth_tables(results: Results) -> str:
+    return growth.tables(results["chains"], results["stores"])
+
+
+def growth_plot(results: Results) -> List[Figure]:
+    chains, stores = results["chains"], results["stores"]
+    return [
+        *([_chains_plot(chains)] if chains else []),
+        *([_stores_plot(stores)] if stores else []),
+    ]
+
+
+# The powers that the cost of each can grow by.
+SLOPES = {"length": [1], "labels": [1, 2], "batch": [1]}
+
+
+def _chains_plot(rows: Sequence[measure.Row]) -> Figure:
+    axes = list(dict.fromkeys(row["axis"] for row in rows))
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    panels = figure.subplots(1, len(axes), squeeze=False)[0]
+    for panel, axis in zip(panels, axes, strict=True):
+        here = [row for row in rows if row["axis"] == axis]
+        for i, operation in enumerate(dict.fromkeys(row["operation"] for row in here)):
+            points = [
+                (row["size"], 1000 * row["median"]) for row in here if row["operation"] == operation
+            ]
+            _line(panel, points, operation, i)
+        _slopes(panel, SLOPES[axis])
+        panel.set_xticks(sorted({row["size"] for row in here}))
+        panel.xaxis.set_minor_locator(NullLocator())
+        _plain(panel.xaxis)
+        _plain(panel.yaxis)
+        panel.set_title(f"by {axis}")
+        panel.set_xlabel(axis)
+        panel.set_ylabel("milliseconds")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _stores_plot(rows: Sequence[measure.Row]) -> Figure:
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    panels = figure.subplots(1, 3)
+    series = {
+        "put": [row for row in rows if row["kind"] == "put"],
+        "filled by a teacher": [row for row in rows if row["kind"] == "filled"],
+    }
+    for panel, (title, value) in zip(
+        panels,
+        {
+            "disk, MB": lambda row: row["bytes"] / 1e6,
+            "sentences written a second": lambda row: row["sentences_a_second"],
+            "memory held, MiB": lambda row: row["held_mib"],
+        }.items(),
+        strict=True,
+    ):
+        for i, (name, some) in enumerate(series.items()):
+            _line(panel, [(row["sentences"], value(row)) for row in some], name, i)
+        panel.set_title(title)
+        panel.set_xlabel("sentences")
+        _plain(panel.xaxis)
+        _plain(panel.yaxis)
+    _slopes(panels[0], [1])
+    panels[2].set_ylim(bottom=10)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _line(panel: Axes, points: Sequence[Any], name: str, i: int) -> None:
+    panel.loglog(
+        [x for x, _ in points],
+        [y for _, y in points],
+        label=name,
+        color=COLOURS[i % len(COLOURS)],
+        marker=MARKERS[i % len(MARKERS)],
+        markersize=4,
+    )
+
+
+def _plain(axis: Axis) -> None:
+    """Numbers as they are, at the powers of 10."""
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _slopes(panel: Axes, powers: Sequence[int]) -> None:
+    """Dotted lines through the highest point, of what would grow by these powers."""
+    left, right = panel.dataLim.x0, panel.dataLim.x1
+    bottom, top = panel.dataLim.y0, panel.dataLim.y1
+    for power in powers:
+        # Not further down than there are points.
+        start = max(left, right * (bottom / top) ** (1 / power))
+        panel.loglog(
+            [start, right],
+            [top * (start / right) ** power, top],
+            label="slope 1 or 2" if power == 1 else None,
+            color=GREY,
+            linestyle=":",
+        )
+
+
+SECTIONS = {
+    "inference": Section(
+        "Operations of a chain",
+        "Milliseconds, the median over rounds in which all contenders take turns; in brackets, how "
+        "many times as long as ours. Chains are random, with lengths between half of the longest "
+        "and the longest; the plot names batch x length. Every result, with its gradients, was "
+        "checked to be the same as ours in float64. Peers without marginals get them as the "
+        "gradient of their log-partition function. For the 10 best paths, ours and AllenNLP's "
+        "return lists and scores, torch-struct and SuPar the paths alone.",
+        inference_tables,
+        inference_plot,
+    ),
+    "training": Section(
+        "An epoch of training",
+        "Each contender in a process of its own, by AllenNLP's trainer, without validation; the "
+        "median over rounds in which all take turns, after a first epoch that is not counted. "
+        "AllenNLP's tagger decodes and counts metrics at every step; the baseline that decodes in "
+        "training too does the same.",
+        lambda results: training.tables(results["rows"]),
+        training_plot,
+    ),
+    "prediction": Section(
+        "Serving",
+        "Throughput in batches of 32 sentences of one language, latency of one sentence. From "
+        "words to results includes reading, indexing and all that the predictor returns: of ours "
+        "also probabilities of tags and sequences, which AllenNLP's has none of.",
+        lambda results: prediction.tables(results["systems"], results["rows"]),
+        lambda results: [],
+    ),
+    "growth": Section(
+        "Growth",
+        "What is not varied is a batch of 32, a length of 32 and 17 labels. Stores of targets hold "
+        "made-up sentences of 20 tokens on average; those that are put have 17 labels and are read "
+        "at random, with warm caches; those that are filled have the 9 labels of a teacher, which "
+        "runs on every sentence.",
+        growth_tables,
+        growth_plot,
+    ),
+}
+
+
+def load(path: Path) -> Results:
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        SECTIONS[results["benchmark"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{path} holds no results of a benchmark ({error!r}): name the JSON files that the "
+            "programs in benchmarks/ have written"
+        ) from error
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("results", nargs="*", type=Path, help="default: out/benchmarks/*.json")
+    parser.add_argument("--output", type=Path, default=Path("docs/results/speed.md"))
+    args = parser.parse_args()
+    measure.check_output(args.output)
+    paths = args.results or sorted(Path("out/benchmarks").glob("*.json"))
+    if not paths:
+        raise ConfigurationError(
+            "there are no results in out/benchmarks: run the other programs in benchmarks/ first"
+        )
+    found = [(path, load(path)) for path in paths]
+    figures = args.output.with_suffix("")
+    figures.mkdir(exist_ok=True)
+    lines = ["# Speed", "Made by `python benchmarks/report.py`."]
+    for kind, section in SECTIONS.items():
+        own = [(path, results) for path, results in found if results["benchmark"] == kind]
+        if own:
+            lines += [f"## {section.title}", section.text]
+        for path, results in own:
+            lines.append(environment(results))
+            with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": path.stem}):
+                for i, figure in enumerate(section.plot(results), start=1):
+                    plot = figures / f"{path.stem}_{i}.svg"
+                    text = io.StringIO()
+                    figure.savefig(text, format="svg", metadata={"Date": None})
+                    measure.write_text(plot, text.getvalue())
+                    lines.append(f"![{section.title}]({figures.name}/{plot.name})")
+            lines.append(section.tables(results).strip())
+    measure.write_text(args.output, "\n\n".join(lines) + "\n")
+    measure.note(f"wrote {args.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""
+The loops of linear chains over tokens, compiled by Numba for a CPU, sentence by sentence.
+`Recursions` and `best_paths` say what they compute, and are what they are tested against.
+"""
+
+from typing import Any, Callable, Optional, Tuple, TypeVar
+
+import numpy
+import torch
+from torch import Tensor
+
+from structkd_allennlp.modules.log_space import IMPOSSIBLE
+from structkd_allennlp.modules.recursions import SMALLEST_SCALE, by_position
+
+numba: Any
+try:
+    import numba
+except ImportError:
+    numba = None
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Array = Any
+"""A numpy array. (That they are arrays of numbers is Numba's to check.)"""
+Arrays = Tuple[Array, Array, Array]
+
+
+def compiled(function: Function) -> Function:
+    """Compiled at the first call, and kept on disk for later processes."""
+    if numba is None:
+        return function
+    # Sums may be reordered, for vector instructions. NaN and infinity keep their meaning.
+    fastmath = {"reassoc", "contract", "nsz"}
+    result: Function = numba.njit(cache=True, fastmath=fastmath, error_model="numpy")(function)
+    return result
+
+
+def can_compile(device: torch.device) -> bool:
+    return numba is not None and device.type == "cpu"
+
+
+class CompiledRecursions:
+    """
+    Takes, has and does what `Recursions` does, on a CPU. Messages are rescaled at every step.
+    """
+
+    def __init__(self, potentials: Tensor, steps: Tensor, mask: Tensor) -> None:
+        batch, length, _ = potentials.shape
+        # What is like it is written to in place.
+        potentials = potentials.contiguous()
+        self.alpha, self.beta, self.onward = (torch.empty_like(potentials) for _ in range(3))
+        self.log_scales = potentials.new_zeros(batch)
+        self._chain: Arrays = _arrays(potentials, by_position(steps), mask.sum(1))
+        self._messages: Arrays = _arrays(self.alpha, self.beta, self.onward)
+        # What alpha and onward have been multiplied by at a position.
+        self._scales = numpy.ones((2, batch, length))
+        _run(self._chain, self._messages, self._scales, self.log_scales.numpy())
+
+    def posteriors(self, possible: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        posteriors = torch.empty_like(self.alpha)
+        norms = torch.ones_like(self.alpha[..., 0])
+        least = torch.full_like(self.log_scales, torch.inf)
+        results = _arrays(posteriors, norms, least)
+        _normalise(self._chain, self._messages, possible.numpy(), results)
+        return posteriors, norms, least
+
+    def forget(self, rows: Tensor) -> None:
+        for messages in (self.alpha, self.beta, self.onward):
+            messages[rows] = 0
+
+    def moved(self, scores: Tensor, transitions: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
+        # Shape: (0, 0, 0, 0) for none.
+        moves = numpy.zeros((0,) * 4)
+        if transitions is not None:
+            moves = by_position(transitions).contiguous().numpy()
+        alpha, beta, onward = (torch.empty_like(self.alpha) for _ in range(3))
+        moved = _arrays(alpha, beta, onward)
+        direction = scores.contiguous().numpy(), moves
+        _move(self._chain, self._messages, self._scales, direction, moved)
+        return alpha, beta, onward
+
+
+def compiled_best_paths(
+    scores: Tensor, transitions: Tensor, mask: Tensor, k: int
+) -> Tuple[Tensor, Tensor]:
+    """As `best_paths`, on a CPU."""
+    batch, length, _ = scores.shape
+    paths = torch.zeros(batch, k, length, dtype=torch.long)
+    values = scores.new_full((batch, k), -torch.inf)
+    chain = _arrays(scores, by_position(transitions), mask.sum(1))
+    _search(chain, paths.numpy(), values.numpy())
+    return paths, values
+
+
+def _arrays(*tensors: Tensor) -> Any:
+    return tuple(tensor.contiguous().numpy() for tensor in tensors)
+
+
+@compiled
+def _at(matrices: Array, sentence: int, step: int) -> Array:
+    """Of matrices that may be the same for all sentences, or at all positions of one."""
+    return matrices[sentence if len(matrices) > 1 else 0, step if matrices.shape[1] > 1 else 0]
+
+
+@compiled
+def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> None:
+    potentials, steps, lengths = chain
+    alpha, beta, onward = messages
+    batch, _, labels = potentials.shape
+    for b in range(batch):
+        for clean in messages:
+            clean[b] = 0
+        last = lengths[b] - 1
+        for j in range(labels):
+            alpha[b, 0, j] = potentials[b, 0, j]
+        for i in range(1, last + 1):
+            matrix = _at(steps, b, i - 1)
+            message, previous = alpha[b, i], alpha[b, i - 1]
+            for j in range(labels):
+                weight = previous[j]
+                for k in range(labels):
+                    message[k] += weight * matrix[j, k]
+            total = 0.0
+            for k in range(labels):
+                message[k] *= potentials[b, i, k]
+                total += message[k]
+            # Where nothing is possible there is nothing to rescale.
+            if total > SMALLEST_SCALE:
+                scales[0, b, i] = 1 / total
+                log_scales[b] += numpy.log(total)
+                for k in range(labels):
+                    message[k] *= scales[0, b, i]
+        for j in range(labels):
+            beta[b, last, j] = 1.0
+            onward[b, last, j] = potentials[b, last, j]
+        for i in range(last - 1, -1, -1):
+            matrix = _at(steps, b, i)
+            message, following = beta[b, i], onward[b, i + 1]
+            total = 0.0
+            for j in range(labels):
+                entry = 0.0
+                for k in range(labels):
+                    entry += matrix[j, k] * following[k]
+                message[j] = entry
+                total += entry
+            if total > SMALLEST_SCALE:
+                scales[1, b, i] = 1 / total
+            for j in range(labels):
+                onward[b, i, j] = message[j] * potentials[b, i, j] * scales[1, b, i]
+
+
+@compiled
+def _normalise(chain: Arrays, messages: Arrays, possible: Array, results: Arrays) -> None:
+    lengths = chain[2]
+    alpha, beta, _ = messages
+    posteriors, norms, least = results
+    batch, _, labels = alpha.shape
+    for b in range(batch):
+        posteriors[b, lengths[b] :] = 0
+        for i in range(lengths[b]):
+            row = posteriors[b, i]
+            total = 0.0
+            for j in range(labels):
+                row[j] = alpha[b, i, j] * beta[b, i, j]
+                total += row[j]
+                if possible[b, i, j] and row[j] < least[b]:
+                    least[b] = row[j]
+            norms[b, i] = total
+            inverse = 1 / total
+            for j in range(labels):
+                row[j] *= inverse
+
+
+@compiled
+def _move(
+    chain: Arrays, messages: Arrays, scales: Array, direction: Tuple[Array, Array], moved: Arrays
+) -> None:
+    potentials, steps, lengths = chain
+    alpha, _, onward = messages
+    scores, moves = direction
+    moved_alpha, moved_beta, moved_onward = moved
+    batch, _, labels = potentials.shape
+    for b in range(batch):
+        for clean in moved:
+            clean[b] = 0
+        last = lengths[b] - 1
+        for j in range(labels):
+            moved_alpha[b, 0, j] = alpha[b, 0, j] * scores[b, 0, j]
+        for i in range(1, last + 1):
+            matrix = _at(steps, b, i - 1)
+            message, previous = moved_alpha[b, i], moved_alpha[b, i - 1]
+            for j in range(labels):
+                weight = previous[j]
+                for k in range(labels):
+                    message[k] += weight * matrix[j, k]
+            if len(moves):
+                move, unmoved = _at(moves, b, i - 1), alpha[b, i - 1]
+                for j in range(labels):
+                    weight = unmoved[j]
+                    for k in range(labels):
+                        message[k] += weight * matrix[j, k] * move[j, k]
+            scale = scales[0, b, i]
+            for k in range(labels):
+                own = alpha[b, i, k] * scores[b, i, k]
+                message[k] = message[k] * potentials[b, i, k] * scale + own
+        for j in range(labels):
+            moved_onward[b, last, j] = onward[b, last, j] * scores[b, last, j]
+        for i in range(last - 1, -1, -1):
+            matrix = _at(steps, b, i)
+            message, following = moved_beta[b, i], moved_onward[b, i + 1]
+            for j in range(labels):
+                entry = 0.0
+                for k in range(labels):
+                    entry += matrix[j, k] * following[k]
+                message[j] = entry
+            if len(moves):
+                move, unmoved = _at(moves, b, i), onward[b, i + 1]
+                for j in range(labels):
+                    entry = 0.0
+                    for k in range(labels):
+                        entry += matrix[j, k] * move[j, k] * unmoved[k]
+                    message[j] += entry
+            scale = scales[1, b, i]
+            for j in range(labels):
+                own = onward[b, i, j] * scores[b, i, j]
+                moved_onward[b, i, j] = message[j] * potentials[b, i, j] * scale + own
+
+
+@compiled
+def _search(chain: Arrays, paths: Array, values: Array) -> None:
+    scores, transitions, lengths = chain
+    batch, length, labels = scores.shape
+    k = paths.shape[1]
+    following, onward = numpy.empty((2, length, labels))
+    level, best = numpy.empty((2, k))
+    states, parents = numpy.zeros((2, length, k), numpy.int64)
+    for b in range(batch):
+        last = lengths[b] - 1
+        following[last] = 0
+        onward[last] = scores[b, last]
+        for i in range(last - 1, -1, -1):
+            matrix = _at(transitions, b, i)
+            for j in range(labels):
+                highest = -numpy.inf
+                for m in range(labels):
+                    highest = max(highest, matrix[j, m] + onward[i + 1, m])
+                following[i, j] = highest
+                onward[i, j] = highest + scores[b, i, j]
+
+        ranks = 0
+        for j in range(labels):
+            ranks = _insert(best, states[0], parents[0], ranks, onward[0, j], j, 0)
+        for i in range(last):
+            matrix = _at(transitions, b, i)
+            for r in range(ranks):
+                # Going on to the best next label costs nothing: it is in the score already.
+                level[r] = best[r] - following[i, states[i, r]]
+            previous, ranks = ranks, 0
+            for r in range(previous):
+                row = matrix[states[i, r]]
+                for j in range(labels):
+                    value = level[r] + (row[j] + onward[i + 1, j])
+                    if ranks < k or value > best[k - 1]:
+                        ranks = _insert(best, states[i + 1], parents[i + 1], ranks, value, j, r)
+
+        for r in range(ranks):
+            if best[r] < IMPOSSIBLE:
+                break
+            values[b, r] = best[r]
+            rank = r
+            for i in range(last, -1, -1):
+                paths[b, r, i] = states[i, rank]
+                rank = parents[i, rank]
+
+
+@compiled
+def _insert(
+    best: Array, states: Array, parents: Array, ranks: int, value: float, state: int, parent: int
+) -> int:
+    """Into the best so far, in order; those that are equal stay in the order in which they came."""
+    k = len(best)
+    if ranks == k and not value > best[k - 1]:
+        return ranks
+    place = min(ranks, k - 1)
+    while place > 0 and value > best[place - 1]:
+        best[place] = best[place - 1]
+        states[place] = states[place - 1]
+        parents[place] = parents[place - 1]
+        place -= 1
+    best[place] = value
+    states[place] = state
+    parents[place] = parent
+    return min(ranks + 1, k)
