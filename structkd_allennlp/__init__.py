@@ -1,3 +1,4 @@
+from structkd_allennlp.commands.distillation_suite import DistillationSuite
 from structkd_allennlp.commands.distillation_targets import DistillationTargets
 from structkd_allennlp.commands.train_folds import TrainFolds
 from structkd_allennlp.data.dataset_readers import (
@@ -29,6 +30,7 @@ __all__ = [
     "BlankSpacyTokenizer",
     "ConllReader",
     "ConstantInterpolation",
+    "DistillationSuite",
     "DistillationTargets",
     "EmissionObjective",
     "LinearInterpolation",

@@ -33,7 +33,7 @@ from structkd_allennlp.distillation.interpolation import InterpolationSchedule
 from structkd_allennlp.distillation.objectives import DistillationObjective
 
 FOLDER = Path("training_configs")
-CONFIGS = sorted(FOLDER.glob("**/*.jsonnet"))
+CONFIGS = sorted(p for p in FOLDER.glob("**/*.jsonnet") if p.parent.name != "suites")
 TOP = {"teacher", "baseline", "posterior_kd", "transformer_posterior_kd"}
 TASKS = ("ud", "wikiann", "conll2002", "aspect")
 # What the students of each row are distilled by, and whose teachers they take.

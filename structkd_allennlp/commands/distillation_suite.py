@@ -1,0 +1,61 @@
+"""
+The `distillation-suite` subcommand trains teachers, a baseline and students by several objectives
+and with several seeds, evaluates them all, and reports how they compare.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from allennlp.commands.subcommand import Subcommand
+from allennlp.common.util import SigTermReceived, install_sigterm_handler
+from rich.console import Console
+
+from structkd_allennlp.commands.arguments import add_configuration_arguments
+from structkd_allennlp.suite.runner import run_suite
+from structkd_allennlp.suite.specification import Suite
+
+
+@Subcommand.register("distillation-suite")
+class DistillationSuite(Subcommand):
+    def add_subparser(self, parser: argparse._SubParsersAction) -> argparse.ArgumentParser:
+        description = """Run a comparison: teachers, a baseline and several ways to distil, each
+                         with several seeds, evaluated on test files. What is done is not done
+                         again; what was interrupted is recovered."""
+        subparser = parser.add_parser(
+            self.name, description=description, help="Compare ways to distil."
+        )
+        subparser.add_argument("suite_path", type=str, help="path to the file of the suite")
+        subparser.add_argument(
+            "-s",
+            "--serialization-dir",
+            required=True,
+            type=str,
+            help="directory in which to save all runs, the results and the report",
+        )
+        subparser.add_argument(
+            "--jobs",
+            type=int,
+            default=None,
+            help="how many runs to do at a time (default: the number of GPUs, or else 1)",
+        )
+        add_configuration_arguments(subparser)
+        subparser.set_defaults(func=_run_from_args)
+        return subparser
+
+
+def _run_from_args(args: argparse.Namespace) -> None:
+    # Without it, a request to end would end us before our runs.
+    install_sigterm_handler()
+    # A terminal gets a live display, unless lines of their own are asked for.
+    console = Console(force_terminal=False if args.file_friendly_logging else None)
+    suite = Suite.from_file(args.suite_path, args.overrides)
+    try:
+        lacking = run_suite(
+            suite, Path(args.serialization_dir), args.jobs, args.include_package, console
+        )
+    except (KeyboardInterrupt, SigTermReceived) as error:
+        console.print("interrupted; the same command goes on from here")
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 143)
+    if lacking:
+        sys.exit(f"not done: {', '.join(lacking)}; the same command tries again")

@@ -1,0 +1,234 @@
+"""The results of a suite, put together: what each row and each group of teachers scores."""
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Literal, NamedTuple, Optional, Sequence, TypedDict
+
+from allennlp.common.checks import ConfigurationError
+
+RESULTS_NAME = "results.json"
+
+Scores = Dict[str, float]
+"""By language, in percent."""
+
+
+class SuiteSummary(TypedDict):
+    title: str
+    description: str
+    metric: str
+    languages: List[str]
+    zero_shot: List[str]
+    baseline: str
+    rows: List[str]
+    teacher_groups: List[str]
+
+
+Epoch = TypedDict(
+    "Epoch",
+    {"epoch": int, "seconds": float, "validation": Optional[float], "lambda": Optional[float]},
+)
+
+
+class Run(TypedDict):
+    """One training run. What follows `directory` is there only if the run is done."""
+
+    kind: Literal["teacher", "student"]
+    group: Optional[str]
+    language: Optional[str]
+    index: Optional[int]
+    row: Optional[str]
+    seed: Optional[int]
+    objective: Optional[Dict[str, Any]]
+    teachers: Optional[str]
+    status: Literal["done", "failed", "waiting"]
+    error: Optional[str]
+    directory: str
+    parameters: int
+    archive_bytes: int
+    seconds: float
+    dev: Optional[float]
+    scores: Scores
+    epochs: List[Epoch]
+
+
+class Results(TypedDict):
+    """What `results.json` holds."""
+
+    suite: SuiteSummary
+    environment: Dict[str, Any]
+    runs: List[Run]
+
+
+class Column(NamedTuple):
+    """The mean over some languages, or the score of one."""
+
+    title: str
+    languages: List[str]
+
+    def of(self, scores: Scores) -> Optional[float]:
+        if not all(language in scores for language in self.languages):
+            return None
+        return statistics.fmean(scores[language] for language in self.languages)
+
+
+class Spread(NamedTuple):
+    """The mean of some values and, if there are two or more, their standard deviation."""
+
+    mean: float
+    deviation: Optional[float]
+
+    @classmethod
+    def over(cls, values: Iterable[float]) -> Optional["Spread"]:
+        values = list(values)
+        if not values:
+            return None
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + ("" if self.deviation is None else f" ± {self.deviation:.2f}")
+
+
+@dataclass(frozen=True)
+class System:
+    """
+    A line of the tables: a row of the suite, or a group of teachers.
+
+    # Parameters
+
+    name : `str`
+    planned : `List[Run]`
+        All runs of it, also those that are waiting or have failed.
+    samples : `Dict[Optional[int], Scores]`
+        The scores by seed. A group of teachers, which has no seeds, is a single sample.
+    """
+
+    name: str
+    planned: List[Run]
+    samples: Dict[Optional[int], Scores]
+
+    @property
+    def runs(self) -> List[Run]:
+        """Those that are done."""
+        return _done(self.planned)
+
+    def values(self, column: Column) -> Dict[Optional[int], float]:
+        """By seed."""
+        scores = {seed: column.of(sample) for seed, sample in self.samples.items()}
+        return {seed: score for seed, score in scores.items() if score is not None}
+
+    def spread(self, column: Column) -> Optional[Spread]:
+        return Spread.over(self.values(column).values())
+
+
+class Comparison:
+    """
+    # Parameters
+
+    results : `Results`
+        May be partial: what has no finished runs has no scores.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.suite = results["suite"]
+        self.average = Column("average", self.suite["languages"])
+        self.zero_shot_average = Column("zero-shot average", self.suite["zero_shot"])
+        self.columns = [Column(x, [x]) for x in self.suite["languages"]] + [self.average]
+        if self.suite["zero_shot"]:
+            self.columns += [Column(x, [x]) for x in self.suite["zero_shot"]]
+            self.columns.append(self.zero_shot_average)
+        self.teachers = {group: self._teachers(group) for group in self.suite["teacher_groups"]}
+        self.rows = [self._row(row) for row in self.suite["rows"]]
+        self.baseline = next(row for row in self.rows if row.name == self.suite["baseline"])
+
+    @classmethod
+    def read(cls, directory: Path) -> "Comparison":
+        """
+        # Raises
+
+        `ConfigurationError` if `directory` has no results.
+        """
+        path = directory / RESULTS_NAME
+        try:
+            return cls(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ConfigurationError(
+                f"{path} does not exist: run `allennlp distillation-suite` with -s {directory}"
+            ) from None
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(
+                f"{path} is not JSON ({error}): run `allennlp distillation-suite` again, which "
+                "writes it anew"
+            ) from error
+
+    @property
+    def metric(self) -> str:
+        """As it is written in a text."""
+        return {"f1-measure": "F1"}.get(self.suite["metric"], self.suite["metric"])
+
+    @property
+    def systems(self) -> List[System]:
+        return [*self.teachers.values(), *self.rows]
+
+    def gains(self, row: System, column: Column) -> Dict[Optional[int], float]:
+        """What the row is above the baseline of the same seed, by seed."""
+        baseline = self.baseline.values(column)
+        values = row.values(column).items()
+        return {seed: value - baseline[seed] for seed, value in values if seed in baseline}
+
+    def group_of(self, row: System) -> Optional[System]:
+        """The teachers that the row learns from."""
+        names = [run["teachers"] for run in row.planned if run["teachers"] is not None]
+        return self.teachers[names[0]] if names else None
+
+    def gap_closed(self, row: System) -> Optional[float]:
+        """
+        (row - baseline) / (teachers - baseline), of the averages over languages; `None` for a row
+        without teachers, and where the teachers are not better than the baseline.
+        """
+        group = self.group_of(row)
+        if group is None:
+            return None
+        spreads = [system.spread(self.average) for system in (row, self.baseline, group)]
+        means = [spread.mean for spread in spreads if spread]
+        if len(means) < len(spreads):
+            return None
+        student, baseline, teachers = means
+        return (student - baseline) / (teachers - baseline) if teachers > baseline else None
+
+    def _row(self, name: str) -> System:
+        planned = [run for run in self.results["runs"] if run["row"] == name]
+        return System(name, planned, {run["seed"]: run["scores"] for run in _done(planned)})
+
+    def _teachers(self, group: str) -> System:
+        """
+        A language's score is the mean over its own teachers, a zero-shot language's over all. It is
+        missing until all of these are done: the mean over some is another one.
+        """
+        planned = [run for run in self.results["runs"] if run["group"] == group]
+        merged: Scores = {}
+        for language in self.suite["languages"] + self.suite["zero_shot"]:
+            own = [run for run in planned if run["language"] == language]
+            concerned = own if language in self.suite["languages"] else planned
+            done = _done(concerned)
+            if done and len(done) == len(concerned):
+                merged[language] = statistics.fmean(run["scores"][language] for run in done)
+        return System(f"teachers ({group})", planned, {None: merged} if merged else {})
+
+
+def _done(runs: List[Run]) -> List[Run]:
+    return [run for run in runs if run["status"] == "done"]
+
+
+def mean_of(values: Iterable[float]) -> Optional[float]:
+    values = list(values)
+    return statistics.fmean(values) if values else None
+
+
+def best_of(systems: Sequence[System], column: Column) -> Optional[System]:
+    """The first of the best ones, if any has a score."""
+    means = {system.name: spread.mean for system in systems if (spread := system.spread(column))}
+    scored = [system for system in systems if system.name in means]
+    return max(scored, key=lambda system: means[system.name], default=None)

@@ -1,0 +1,327 @@
+"""The plots of a suite's report, as SVG to put into a page."""
+
+import html
+import io
+import re
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+import matplotlib
+from allennlp.common import Params
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+from structkd_allennlp.distillation.objectives import DistillationObjective, TopKObjective
+from structkd_allennlp.suite.comparison import Comparison, Run, Spread, System, mean_of
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow, which is
+# too pale for a line on white, and its black, which is the baseline's.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+MARKERS = ["o", "^", "s", "v", "P", "X"]
+LINES = ["-", "--", ":", "-."]
+GREY = "#666666"
+
+SETTINGS = {
+    # Text stays text: small, selectable, and in a font that every system has one of.
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "grid.color": "#dddddd",
+    "legend.frameon": False,
+    # Names are the user's, and a "$" in them is no formula.
+    "text.parse_math": False,
+}
+
+
+class Plot(NamedTuple):
+    title: str
+    caption: str
+    panels: List[str]
+    """SVG elements."""
+
+
+Style = Dict[str, Any]
+"""A system's colour, marker and line, the same in every plot."""
+
+
+def plots(comparison: Comparison) -> List[Plot]:
+    """All the plots that there are results for."""
+    with matplotlib.rc_context(SETTINGS):
+        return _Plots(comparison).all()
+
+
+class _Plots:
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+        self.others = [row for row in comparison.rows if row is not comparison.baseline]
+        self.styles: Dict[str, Style] = {
+            comparison.baseline.name: {"color": "black", "marker": "D", "linestyle": "-"}
+        }
+        for i, row in enumerate(self.others):
+            turn, colour = divmod(i, len(COLOURS))
+            self.styles[row.name] = {
+                "color": COLOURS[colour],
+                "marker": MARKERS[turn % len(MARKERS)],
+                "linestyle": LINES[turn % len(LINES)],
+            }
+        for i, group in enumerate(comparison.teachers.values()):
+            marker = MARKERS[::-1][i % len(MARKERS)]
+            self.styles[group.name] = {"color": GREY, "marker": marker, "linestyle": "-"}
+
+    def all(self) -> List[Plot]:
+        made = [
+            self.scores(),
+            self.gains(),
+            self.k_analysis(),
+            self.learning_curves(),
+            self.against(
+                "Score against model size",
+                "Parameters of one model, and its score on average over the languages. Each group "
+                "of teachers needs a model for every language.",
+                "parameters",
+                lambda run: run["parameters"],
+            ),
+            self.against(
+                "Score against training time",
+                "Training time of one run, without that of its teachers, and the score on average "
+                "over the languages.",
+                "minutes",
+                lambda run: run["seconds"] / 60,
+            ),
+        ]
+        return [plot for plot in made if plot.panels]
+
+    def scores(self) -> Plot:
+        figures: Dict[str, Figure] = {}
+        for column in self.comparison.columns:
+            spreads = {s.name: s.spread(column) for s in self.comparison.systems}
+            if any(spreads.values()):
+                figure, axes = _figure(4.2, 0.75 + 0.22 * len(spreads))
+                self._dots(axes, spreads, [self.styles[name] for name in spreads])
+                axes.set(title=column.title, xlabel=self.comparison.metric)
+                figures[column.title] = figure
+        return _plot(
+            "Score by method and language",
+            "Mean and standard deviation over seeds, in percent. Each panel has its own scale.",
+            figures,
+        )
+
+    def gains(self) -> Plot:
+        gains = {
+            row.name: {
+                column.title: Spread.over(self.comparison.gains(row, column).values())
+                for column in self.comparison.columns
+            }
+            for row in self.others
+        }
+        ends = [
+            spread.mean + sign * (spread.deviation or 0)
+            for by_column in gains.values()
+            for spread in by_column.values()
+            if spread
+            for sign in (-1, 1)
+        ]
+        figures: Dict[str, Figure] = {}
+        for name, spreads in gains.items():
+            if any(spreads.values()):
+                figure, axes = _figure(4.2, 0.75 + 0.22 * len(spreads))
+                axes.set_xlim(*_with_margin(min(0, *ends), max(0, *ends)))
+                axes.axvline(0, color="black", linewidth=1)
+                self._dots(axes, spreads, [self.styles[name]] * len(spreads))
+                averages = (self.comparison.average, self.comparison.zero_shot_average)
+                for label in axes.get_yticklabels():
+                    if label.get_text() in [column.title for column in averages]:
+                        label.set_fontweight("bold")
+                axes.set(title=name, xlabel=f"{self.comparison.metric}: points above the baseline")
+                figures[name] = figure
+        return _plot(
+            "Gain over the baseline",
+            "Difference to the baseline of the same seed; mean and standard deviation over seeds. "
+            "All panels have the same scale.",
+            figures,
+        )
+
+    def k_analysis(self) -> Plot:
+        by_type: Dict[str, Dict[int, System]] = {}
+        for row in self.comparison.rows:
+            objective = row.runs[0]["objective"] if row.runs else None
+            if objective and objective.get("type") in ("top_k", "weighted_top_k"):
+                # Built, as k may be left to its default.
+                built = DistillationObjective.from_params(Params(dict(objective)))
+                assert isinstance(built, TopKObjective)
+                by_type.setdefault(objective["type"], {}).setdefault(built.k, row)
+        figures: Dict[str, Figure] = {}
+        for name, rows in by_type.items():
+            points = {
+                k: spread
+                for k, row in sorted(rows.items())
+                if (spread := row.spread(self.comparison.average))
+            }
+            if len(points) < 2:
+                continue
+            figure, axes = _figure(4.8, 3.2)
+            axes.set_xscale("log")
+            axes.plot(list(points), [spread.mean for spread in points.values()], color=GREY)
+            for k, spread in points.items():
+                self._point(axes, k, spread, rows[k].name)
+            baseline = self.comparison.baseline.spread(self.comparison.average)
+            if baseline:
+                axes.axhline(
+                    baseline.mean,
+                    color="black",
+                    linestyle="--",
+                    label=self.comparison.baseline.name,
+                )
+            axes.set_xticks(list(points), [str(k) for k in points])
+            axes.minorticks_off()
+            axes.set_xlim(min(points) / 1.3, max(points) * 1.3)
+            axes.set(title=name, xlabel="k", ylabel=f"{self.comparison.metric}, average")
+            _legend(figure, axes)
+            figures[name] = figure
+        return _plot(
+            "Number of sequences k",
+            "Score on average over the languages; mean and standard deviation over seeds.",
+            figures,
+        )
+
+    def learning_curves(self) -> Plot:
+        curves = {row.name: _curve(row.runs, "validation") for row in self.comparison.rows}
+        weights = [_curve(row.runs, "lambda") for row in self.comparison.rows]
+        epochs = max((len(curve) for curve in curves.values()), default=0)
+        figures: Dict[str, Figure] = {}
+        # By the second half the curves have come close, and need a scale of their own.
+        for title, start in (("all epochs", 0), ("second half", epochs // 2)):
+            if epochs - start < 2:
+                continue
+            figure, axes = _figure(4.8, 4.4)
+            for name, curve in curves.items():
+                if curve[start:]:
+                    x = range(start, len(curve))
+                    style = self.styles[name] | {"markersize": 3}
+                    axes.plot(x, curve[start:], label=name, linewidth=1.3, **style)
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            axes.set(title=title, xlabel="epoch", ylabel=f"validation {self.comparison.metric}")
+            if any(weights):
+                right = axes.twinx()
+                right.grid(False)
+                right.set(ylabel="lambda", ylim=(-0.02, 1.02))
+                right.spines["right"].set_visible(True)
+                for weight in weights:
+                    x = range(start, len(weight))
+                    right.plot(x, weight[start:], color=GREY, linestyle=(0, (1, 3)), linewidth=1)
+                axes.plot([], [], color=GREY, linestyle=(0, (1, 3)), label="lambda (right)")
+            _legend(figure, axes)
+            figures[title] = figure
+        return _plot(
+            "Learning curves",
+            "Validation score by epoch, mean over seeds, as far as all seeds have trained; lambda "
+            "is the weight of the distillation loss.",
+            figures,
+        )
+
+    def against(
+        self, title: str, caption: str, label: str, measure: Callable[[Run], float]
+    ) -> Plot:
+        figure, axes = _figure(4.8, 4.4)
+        axes.set_xscale("log")
+        sizes = []
+        for system in self.comparison.systems:
+            spread = system.spread(self.comparison.average)
+            size = mean_of(measure(run) for run in system.runs)
+            if spread and size:
+                sizes.append(size)
+                self._point(axes, size, spread, system.name)
+        if not sizes:
+            return _plot(title, caption, {})
+        axes.set_xlim(min(sizes) / 2, max(sizes) * 2)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _short(x)))
+        axes.minorticks_off()
+        axes.set(xlabel=label, ylabel=f"{self.comparison.metric}, average")
+        _legend(figure, axes)
+        return _plot(title, caption, {label: figure})
+
+    def _dots(
+        self, axes: Axes, spreads: Dict[str, Optional[Spread]], styles: Sequence[Style]
+    ) -> None:
+        """A line for each name, from top to bottom."""
+        for i, (spread, style) in enumerate(zip(spreads.values(), styles, strict=True)):
+            if spread:
+                axes.errorbar(
+                    spread.mean,
+                    i,
+                    xerr=spread.deviation,
+                    color=style["color"],
+                    marker=style["marker"],
+                    capsize=2,
+                )
+        axes.set_yticks(range(len(spreads)), list(spreads))
+        axes.set_ylim(len(spreads) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+
+    def _point(self, axes: Axes, x: float, spread: Spread, name: str) -> None:
+        style = self.styles[name]
+        axes.errorbar(
+            x,
+            spread.mean,
+            yerr=spread.deviation,
+            color=style["color"],
+            marker=style["marker"],
+            linestyle="none",
+            alpha=0.8,
+            capsize=2,
+            label=name,
+        )
+
+
+def _curve(runs: List[Run], key: str) -> List[float]:
+    by_run = [[epoch.get(key) for epoch in run["epochs"]] for run in runs]
+    return [sum(x) / len(x) for x in zip(*by_run, strict=False) if None not in x]
+
+
+def _short(number: float) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:g}{unit}"
+    return f"{number:g}"
+
+
+def _with_margin(low: float, high: float) -> tuple[float, float]:
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+    return figure, figure.subplots()
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+
+
+def _plot(title: str, caption: str, figures: Dict[str, Figure]) -> Plot:
+    """The keys of the figures are the headings of the panels."""
+    return Plot(title, caption, [_svg(f"{title}: {x}", fig) for x, fig in figures.items()])
+
+
+def _svg(label: str, figure: Figure) -> str:
+    file = io.StringIO()
+    # What is referred to by id has the hash of its content and of this. The page has many plots.
+    with matplotlib.rc_context({"svg.hashsalt": label}):
+        figure.savefig(
+            file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
+    svg = re.sub(r'<g id="[^"]*"', "<g", file.getvalue())
+    view_box = re.search(r'viewBox="[^"]*"', svg)
+    assert view_box is not None
+    start = f'<svg {view_box[0]} role="img" aria-label="{html.escape(label)}">'
+    return start + svg[svg.index("</style>\n </defs>") + len("</style>\n </defs>") :]

@@ -1,0 +1,343 @@
+"""What a suite of experiments consists of, and whether it can be run at all."""
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Union
+
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader
+
+from structkd_allennlp.data.dataset_readers.multilingual import UNLABELLED, MultilingualReader
+from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
+
+Config = Dict[str, Any]
+"""A complete training configuration."""
+
+Teacher = Union[Config, List[Config], Dict[str, List[Config]]]
+"""One teacher, an ensemble, or `{"folds": [...]}`."""
+
+METRICS = ("f1-measure", "accuracy")
+# What can be written in a path as `LANGUAGE=path` and stand for a folder.
+_LANGUAGE = re.compile(r"[A-Za-z]{2,}(?:[-_][A-Za-z0-9]+)*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_CONFIG_KEYS = ("dataset_reader", "train_data_path", "model", "data_loader", "trainer")
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    A way to train a student.
+
+    # Parameters
+
+    name : `str`
+    config : `Config`
+    seeds : `List[int]`
+        The student is trained once with each.
+    teachers : `str`, optional (default = `None`)
+        The group of teachers that a `structure_kd` model learns from.
+    """
+
+    name: str
+    config: Config
+    seeds: List[int]
+    teachers: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """
+    A comparison: teachers, a baseline and other ways to train the student, each with several seeds.
+
+    # Parameters
+
+    title : `str`
+    metric : `str`
+        `"f1-measure"` (of spans) or `"accuracy"` (of tokens).
+    test : `Dict[str, str]`
+        The test file of each language.
+    rows : `List[Row]`
+        In the order of the table.
+    baseline : `str`
+        The row that the others are compared with.
+    teachers : `Dict[str, Dict[str, Teacher]]`, optional
+        By group and language the teacher's configuration, a list of configurations (an ensemble),
+        or `{"folds": [...]}` (cross-fitted teachers).
+    zero_shot : `Dict[str, str]`, optional
+        The test files of languages that nothing is trained on.
+    description : `str`, optional (default = `""`)
+
+    # Raises
+
+    `ConfigurationError` for whatever would make a run fail or a comparison void, as far as that can
+    be told without running anything.
+    """
+
+    title: str
+    metric: str
+    test: Dict[str, str]
+    rows: List[Row]
+    baseline: str
+    teachers: Dict[str, Dict[str, Teacher]]
+    zero_shot: Dict[str, str]
+    description: str = ""
+
+    @classmethod
+    def from_file(cls, path: str, overrides: Union[str, Dict[str, Any]] = "") -> "Suite":
+        return cls.from_dict(Params.from_file(path, overrides).as_dict(quiet=True), path)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "the suite") -> "Suite":
+        """`source` is for messages."""
+        try:
+            return _checked(values)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{source}: {error.message}") from error
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def languages(self) -> List[str]:
+        return list(self.test)
+
+
+def configs_of(teacher: Teacher) -> List[Config]:
+    """The configurations of a teacher, of an ensemble, or of the folds."""
+    if isinstance(teacher, list):
+        return teacher
+    return teacher.get("folds", [teacher])
+
+
+def with_configs_replaced(teacher: Teacher, values: Sequence[Any]) -> Any:
+    """The same teacher with something else in the place of each of `configs_of`."""
+    if isinstance(teacher, list):
+        return list(values)
+    return {"folds": list(values)} if "folds" in teacher else values[0]
+
+
+def file_of(path: str) -> Path:
+    """The file that a path stands for, whatever part of it the path names."""
+    return Path(path if Path(path).exists() else re.sub(r"(#(not-)?fold=\d+of\d+)+$", "", path))
+
+
+def _checked(values: Mapping[str, Any]) -> Suite:
+    keys = {"title", "metric", "test", "rows", "baseline"}
+    _check_keys("the suite", values, keys, {"description", "teachers", "zero_shot"})
+    for key in ("title", "description"):
+        if not isinstance(values.get(key, ""), str):
+            _refuse(key, values[key], "write it as text")
+    if values["metric"] not in METRICS:
+        _refuse("metric", values["metric"], f"use one of {', '.join(METRICS)}")
+    test = _test_files("test", values["test"])
+    if not test:
+        _refuse("test", test, "give the test file of each language, by language")
+    zero_shot = _test_files("zero_shot", values.get("zero_shot", {}))
+    for language in zero_shot:
+        if language in test:
+            _refuse(
+                f"zero_shot.{language}",
+                zero_shot[language],
+                'the language is in "test" too: name it in one of them, "zero_shot" being for '
+                "languages that nothing is trained on",
+            )
+    teachers = values.get("teachers", {})
+    _check_mapping("teachers", teachers, "the groups of teachers by name")
+    for group, by_language in teachers.items():
+        _check_group(f"teachers.{group}", group, by_language, list(test))
+    _check_different("teachers", list(teachers))
+    if not isinstance(values["rows"], list) or not values["rows"]:
+        _refuse("rows", values["rows"], "give a list of one row or more")
+    rows = [_row(f"rows.{i}", row, teachers) for i, row in enumerate(values["rows"])]
+    _check_different("rows", [row.name for row in rows])
+    if values["baseline"] not in [row.name for row in rows]:
+        _refuse(
+            "baseline", values["baseline"], f"name one of the rows {[row.name for row in rows]}"
+        )
+    return Suite(
+        **{
+            **values,
+            "test": test,
+            "zero_shot": zero_shot,
+            "teachers": dict(teachers),
+            "rows": rows,
+        }
+    )
+
+
+def _refuse(key: str, value: Any, remedy: str) -> NoReturn:
+    shown = repr(value)
+    raise ConfigurationError(f"{key} is {shown[:200]}{'...' * (len(shown) > 200)}: {remedy}")
+
+
+def _check_mapping(key: str, value: Any, what: str) -> None:
+    if not isinstance(value, Mapping):
+        _refuse(key, value, f"it must be an object, {what}")
+
+
+def _check_keys(where: str, value: Any, required: set[str], optional: set[str]) -> None:
+    _check_mapping(where, value, f"with the keys {sorted(required)}")
+    for key in value:
+        if key not in required | optional:
+            _refuse(
+                f"{where}: the key",
+                key,
+                f"there is no such key; the keys are {sorted(required | optional)}",
+            )
+    for key in sorted(required - set(value)):
+        raise ConfigurationError(f"{where} lacks the key {key!r}: add it")
+
+
+def _check_name(key: str, name: Any) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        _refuse(
+            key,
+            name,
+            "it becomes the name of a folder: use letters, digits and any of _ . + - only, not "
+            "starting with one of the last three",
+        )
+
+
+def _check_different(key: str, names: List[str]) -> None:
+    for i, name in enumerate(names):
+        # Not all file systems tell upper from lower case.
+        if name.lower() in [other.lower() for other in names[:i]]:
+            _refuse(
+                f"{key}: the name",
+                name,
+                "another one has it (but for upper and lower case): use another name",
+            )
+
+
+def _test_files(key: str, value: Any) -> Dict[str, str]:
+    _check_mapping(key, value, "test files by language")
+    for language, path in value.items():
+        if not _LANGUAGE.fullmatch(language):
+            _refuse(f"{key}: the language", language, 'write a language code such as "es"')
+        if not isinstance(path, str) or not file_of(path).is_file():
+            _refuse(f"{key}.{language}", path, "there is no such file: correct the path")
+    _check_different(key, list(value))
+    return dict(value)
+
+
+def _check_group(key: str, name: str, by_language: Any, languages: List[str]) -> None:
+    _check_name(f"{key}: the name", name)
+    _check_mapping(key, by_language, "configurations by language")
+    for language in languages:
+        if language not in by_language:
+            _refuse(
+                f"{key}: the languages",
+                sorted(by_language),
+                f'there is no teacher for {language!r}: add one, or take it out of "test"',
+            )
+    for language, teacher in by_language.items():
+        where = f"{key}.{language}"
+        if language not in languages:
+            _refuse(
+                f"{key}: the language",
+                language,
+                f'there is no test file for it, only for {languages}: add it to "test"',
+            )
+        if not isinstance(teacher, (list, Mapping)):
+            _refuse(where, teacher, 'give a configuration, a list of these, or {"folds": [...]}')
+        configs: Any = configs_of(teacher)  # type: ignore[arg-type]
+        if isinstance(teacher, list) and not teacher:
+            _refuse(where, teacher, "the list is empty: give one configuration or more")
+        if "folds" in teacher:
+            where += ".folds"
+            if not isinstance(configs, list) or len(configs) < 2:
+                _refuse(where, configs, "cross-fitting needs a list of 2 configurations or more")
+        for i, config in enumerate(configs):
+            _check_config(where if config is teacher else f"{where}.{i}", config)
+            if config in configs[:i]:
+                _refuse(
+                    f"{where}.{i}",
+                    config,
+                    f"it is the same as {where}.{configs.index(config)}, so it makes the same "
+                    'model: give each another seed ("random_seed", "numpy_seed", "pytorch_seed") '
+                    "or other data",
+                )
+
+
+def _row(key: str, value: Any, groups: Mapping[str, Any]) -> Row:
+    _check_keys(key, value, {"name", "config", "seeds"}, {"teachers"})
+    row = Row(**value)
+    _check_name(f"{key}.name", row.name)
+    seeds: Any = row.seeds
+    if not isinstance(seeds, list) or not seeds or any(type(x) is not int or x < 0 for x in seeds):
+        _refuse(f"{key}.seeds", seeds, "give a list of one or more integers from 0 up")
+    if len(set(seeds)) < len(seeds):
+        _refuse(f"{key}.seeds", seeds, "the same seed makes the same model: name each once")
+    _check_config(f"{key}.config", row.config)
+    type_ = row.config["model"].get("type")
+    if row.teachers is not None:
+        if row.teachers not in groups:
+            _refuse(
+                f"{key}.teachers",
+                row.teachers,
+                f'name one of the groups in "teachers", {list(groups)}',
+            )
+        if type_ != "structure_kd":
+            _refuse(
+                f"{key}.config.model.type",
+                type_,
+                'only a structure_kd learns from teachers: make it one, or leave out "teachers"',
+            )
+    elif type_ == "structure_kd":
+        _refuse(
+            f"{key}.config.model.type",
+            type_,
+            f'say which teachers it learns from: add "teachers", one of {list(groups)}, to the row',
+        )
+    return row
+
+
+def _check_config(key: str, config: Any) -> None:
+    _check_mapping(key, config, "a training configuration")
+    for name in _CONFIG_KEYS:
+        if name not in config:
+            raise ConfigurationError(
+                f"{key} lacks the key {name!r}: give a complete training configuration"
+            )
+    for name in ("dataset_reader", "model", "data_loader", "trainer"):
+        _check_mapping(f"{key}.{name}", config[name], "as in any training configuration")
+    if "distributed" in config:
+        _refuse(
+            f"{key}.distributed",
+            config["distributed"],
+            "a suite trains each model in one process, several models at a time: leave it out",
+        )
+    for name in ("train_data_path", "validation_data_path"):
+        for path in _paths(config.get(name), config["dataset_reader"]):
+            if not file_of(path).is_file():
+                _refuse(f"{key}.{name}", path, "there is no such file: correct the path")
+
+
+def _paths(path: Any, reader: Mapping[str, Any]) -> Iterator[str]:
+    """
+    The files that a path of a configuration stands for, where that is plain to see: other forms,
+    and the paths of other readers than ours, are up to the reader.
+    """
+    try:
+        class_: Any = DatasetReader.by_name(reader.get("type", ""))
+    except ConfigurationError:
+        return
+    if isinstance(path, list):
+        for one in path:
+            yield from _paths(one, reader)
+    elif isinstance(path, Mapping) and class_ is MultilingualReader:
+        for language, one in path.items():
+            # Within unlabelled text a key is a language again.
+            own = reader if language == UNLABELLED else {**reader, "languages": [language]}
+            yield from _paths(one, own)
+    elif isinstance(path, str) and "=" not in path.partition("#")[0] and "://" not in path:
+        if class_ is MultilingualReader:
+            languages = reader.get("languages") or list(reader.get("readers", {}))
+            if "{language}" in path:
+                yield from (path.replace("{language}", language) for language in languages)
+            elif not path.lstrip().startswith("{"):
+                yield path
+        elif isinstance(class_, type) and issubclass(class_, TaggingReader):
+            yield path

@@ -1,0 +1,183 @@
+"""The tables of a suite's report."""
+
+from dataclasses import dataclass, field
+from typing import List, NamedTuple, Optional
+
+from structkd_allennlp.suite.comparison import Comparison, best_of, mean_of
+from structkd_allennlp.suite.significance import Statistics
+from structkd_allennlp.suite.statistics import CONFIDENCE, RESAMPLES
+
+NOTHING = "–"
+
+
+class Cell(NamedTuple):
+    text: str
+    best: bool = False
+
+
+@dataclass
+class Table:
+    title: str
+    header: List[str]
+    rows: List[List[Cell]] = field(default_factory=list)
+    notes: List[str] = field(default_factory=list)
+
+
+def scores_table(comparison: Comparison, statistics: Statistics) -> Table:
+    table = Table(
+        "Scores",
+        ["", *(column.title for column in comparison.columns), "gap closed", "p"],
+        notes=[
+            f"{comparison.metric} in percent on the test files, mean ± standard deviation over "
+            "seeds. The best student of each column is in bold.",
+            "Gap closed: (row - baseline) / (teachers - baseline), of the averages; the teachers "
+            "are those that the row learns from.",
+            "p: of the difference to the baseline in all languages, by a paired bootstrap over "
+            "sentences (see Differences). It is not corrected for the number of rows.",
+        ],
+    )
+    if comparison.teachers:
+        zero_shot = " A zero-shot language is the mean over all of them."
+        table.notes.append(
+            "Teachers: each language by its own; where it has several, an ensemble or cross-fitted "
+            "ones, the mean over them." + zero_shot * bool(comparison.suite["zero_shot"])
+        )
+    best = {
+        column.title: max(
+            (f"{spread.mean:.2f}" for x in comparison.rows if (spread := x.spread(column))),
+            key=float,
+            default=None,
+        )
+        for column in comparison.columns
+    }
+    for system in comparison.systems:
+        cells = [Cell(system.name)]
+        for column in comparison.columns:
+            spread = system.spread(column)
+            is_best = spread is not None and f"{spread.mean:.2f}" == best[column.title]
+            cells.append(Cell(str(spread or NOTHING), is_best and system in comparison.rows))
+        tested = statistics.get(system.name)
+        gap = tested["gap_closed"] if tested else None
+        difference = tested["languages"] if tested else None
+        cells.append(Cell(NOTHING if gap is None else percent(gap)))
+        cells.append(Cell(p_value(difference["p_value"] if difference else None)))
+        table.rows.append(cells)
+    return table
+
+
+def difference_tables(comparison: Comparison, statistics: Statistics) -> List[Table]:
+    tables = []
+    all_languages = {row: tested["languages"] for row, tested in statistics.items()}
+    zero_shot = {row: tested["zero_shot"] for row, tested in statistics.items()}
+    for title, differences in (
+        ("all languages", all_languages),
+        ("zero-shot languages", zero_shot),
+    ):
+        table = Table(
+            f"Differences to the baseline, {title}",
+            ["", "seeds", "difference", f"{CONFIDENCE:.0%} interval", "p", "p by seed", "t-test p"],
+        )
+        for row, tested in differences.items():
+            if tested is None:
+                continue
+            by_seed = tested["p_value_by_seed"]
+            cells = [
+                row,
+                ", ".join(by_seed),
+                f"{tested['difference']:+.2f}",
+                f"{tested['low']:+.2f} to {tested['high']:+.2f}",
+                p_value(tested["p_value"]),
+                ", ".join(map(p_value, by_seed.values())),
+                p_value(tested["t_test_p_value"]),
+            ]
+            table.rows.append([Cell(cell) for cell in cells])
+        if table.rows:
+            tables.append(table)
+    if tables:
+        tables[0].notes += [
+            f"Difference: {comparison.metric} over all test sentences of these languages together, "
+            "less that of the baseline with the same seed; mean over the seeds that both have. "
+            "Large test files weigh more here than in the average of the scores.",
+            f"Interval and p: paired bootstrap, {RESAMPLES} resamples of the sentences, the same "
+            "for all seeds. It tests whether these models would differ on other sentences. p by "
+            "seed: each seed on its own.",
+            "t-test p: paired t-test over seeds on the average over languages. It tests whether "
+            "models with other seeds would differ on these sentences. With two or three seeds it "
+            "finds large differences only.",
+        ]
+    return tables
+
+
+def cost_table(comparison: Comparison) -> Table:
+    table = Table(
+        "Size, time and development score",
+        ["", "runs", "seeds", "parameters", "archive, MB", "training time", "development score"],
+        notes=["Means over runs. The time of a student does not include that of its teachers."],
+    )
+    for group in comparison.teachers.values():
+        if group.runs:
+            table.notes.append(
+                f"{group.name} together: {len(group.runs)} models, "
+                f"{sum(run['parameters'] for run in group.runs):,} parameters, "
+                f"{sum(run['archive_bytes'] for run in group.runs) / 1e6:.1f} MB, "
+                f"{_duration(sum(run['seconds'] for run in group.runs))}."
+            )
+    for system in comparison.systems:
+        runs = system.runs
+        seeds = sorted(run["seed"] for run in runs if run["seed"] is not None)
+        parameters = mean_of(run["parameters"] for run in runs)
+        size = mean_of(run["archive_bytes"] / 1e6 for run in runs)
+        seconds = mean_of(run["seconds"] for run in runs)
+        development = mean_of(run["dev"] for run in runs if run["dev"] is not None)
+        cells = [
+            system.name,
+            f"{len(runs)} of {len(system.planned)}",
+            ", ".join(map(str, seeds)) or NOTHING,
+            NOTHING if parameters is None else f"{parameters:,.0f}",
+            NOTHING if size is None else f"{size:.1f}",
+            NOTHING if seconds is None else _duration(seconds),
+            NOTHING if development is None else f"{development:.2f}",
+        ]
+        table.rows.append([Cell(cell) for cell in cells])
+    return table
+
+
+def summary(comparison: Comparison, statistics: Statistics) -> List[str]:
+    runs = comparison.results["runs"]
+    sentences = []
+    counts = {x: sum(run["status"] == x for run in runs) for x in ("done", "failed", "waiting")}
+    if counts["done"] < len(runs):
+        sentences.append(
+            f"This report is partial: of {len(runs)} runs {counts['done']} done, "
+            f"{counts['failed']} failed, {counts['waiting']} waiting."
+        )
+    best = best_of(comparison.rows, comparison.average)
+    if best is not None:
+        sentence = (
+            f"The best student is {best.name}, with {best.spread(comparison.average)} on average"
+        )
+        tested = statistics.get(best.name)
+        gain = mean_of(comparison.gains(best, comparison.average).values())
+        if tested and tested["languages"] and gain is not None:
+            sentence += f": {gain:+.2f} compared with {comparison.baseline.name}"
+            sentence += f" (p = {p_value(tested['languages']['p_value'])})".replace("= <", "<")
+            if tested["gap_closed"] is not None:
+                sentence += f", {percent(tested['gap_closed'])} of the gap to its teachers"
+        sentences.append(f"{sentence}.")
+    return sentences
+
+
+def percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def p_value(value: Optional[float]) -> str:
+    if value is None:
+        return NOTHING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,258 @@
+"""
+One run of a suite, in a process of its own:
+
+    python -m structkd_allennlp.suite.worker RUN.job.json
+
+It ends with the process that started it: when its standard input is closed, it kills its process
+group.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+from allennlp.commands.train import train_model
+from allennlp.common import Params
+from allennlp.common.plugins import import_plugins
+from allennlp.common.util import import_module_and_submodules
+from allennlp.data import DatasetReader
+from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.models import Model
+from allennlp.models.archival import CONFIG_NAME, load_archive
+from allennlp.nn.util import move_to_device
+from allennlp_models.tagging.models.crf_tagger import CrfTagger
+
+from structkd_allennlp.commands.distillation_targets import fill_target_store
+from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
+from structkd_allennlp.models.structured_crf_tagger import label_names
+from structkd_allennlp.modules.entity_spans import entity_spans
+from structkd_allennlp.suite.files import (
+    COUNTS_NAME,
+    RUN_NAME,
+    finished_run,
+    read_json,
+    write_json,
+)
+
+logger = logging.getLogger(__name__)
+
+Counts = List[List[int]]
+"""Of each sentence, [correct, predicted, gold] entities, or [correct, all] tokens."""
+
+
+def main(job_file: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s - %(levelname)s - %(message)s")
+    job = read_json(Path(job_file))
+    import_plugins()
+    for package in job["include_package"]:
+        import_module_and_submodules(package)
+    if "fill" in job:
+        fill_targets(job["fill"])
+    else:
+        execute(job)
+
+
+def fill_targets(configs: Sequence[Dict[str, Any]]) -> None:
+    """Fills the target store with the scores of the training data of each configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        for i, config in enumerate(configs):
+            path = Path(folder) / f"{i}.json"
+            write_json(path, config)
+            fill_target_store(str(path), cuda_device=_cuda_device())
+
+
+def execute(job: Dict[str, Any]) -> None:
+    """Trains the model of a job, unless that is done, and evaluates it."""
+    directory = Path(job["directory"])
+    run = finished_run(directory)
+    if run is None or run["digest"] != job["entry"]["digest"]:
+        started = datetime.now().astimezone()
+        run = {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": train(Params(job["config"]), directory),
+        }
+    # Also of a model that is only evaluated again, as the metric may be another.
+    run |= training_results(directory, job["metric"])
+    counts = evaluate(directory, job["tests"], job["metric"])
+    write_json(directory / COUNTS_NAME, counts, indent=None)
+    run |= job["entry"]
+    run["scores"] = {language: score(own) for language, own in counts.items()}
+    run["evaluation_digest"] = job["evaluation_digest"]
+    write_json(directory / RUN_NAME, run)
+
+
+def train(params: Params, directory: Path) -> float:
+    """
+    Trains a model, or goes on with training one of the same configuration. Returns how many seconds
+    of training there were in all.
+    """
+    if _cuda_device() >= 0:
+        params["trainer"]["cuda_device"] = _cuda_device()
+    config = params.as_flat_dict()
+    recover = _has_checkpoint(directory) and _trained(directory) == config
+    if not recover:
+        # What a stopped run has left is of no use.
+        shutil.rmtree(directory, ignore_errors=True)
+    before = sum(epoch["seconds"] for epoch in _epochs(directory, "")) if recover else 0.0
+    started = time.monotonic()
+    train_model(params, str(directory), recover=recover, file_friendly_logging=True)
+    return before + time.monotonic() - started
+
+
+def _trained(directory: Path) -> Optional[Dict[str, Any]]:
+    try:
+        return Params(read_json(directory / CONFIG_NAME)).as_flat_dict()
+    except (OSError, ValueError):
+        return None
+
+
+def _has_checkpoint(directory: Path) -> bool:
+    """Whether there is a checkpoint to go on from. Removes those that were being written."""
+    found = False
+    for model_state in directory.glob("model_state_e*_b*.th"):
+        pair = [
+            model_state,
+            model_state.with_name(model_state.name.replace("model", "training", 1)),
+        ]
+        if all(map(zipfile.is_zipfile, pair)):
+            found = True
+        else:
+            for path in pair:
+                path.unlink(missing_ok=True)
+    return found
+
+
+def training_results(directory: Path, metric: str) -> Dict[str, Any]:
+    """What a finished training run tells: the model's size and how training went."""
+    archive = directory / "model.tar.gz"
+    model = load_archive(archive).model
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "archive_bytes": archive.stat().st_size,
+        "dev": _validation(read_json(directory / "metrics.json"), "best_validation", metric),
+        "epochs": _epochs(directory, metric),
+    }
+
+
+def _validation(metrics: Dict[str, Any], prefix: str, metric: str) -> Optional[float]:
+    """In percent; taggers other than ours do not count by language."""
+    for name in (f"{metric}/macro", f"{metric}-overall", metric):
+        if f"{prefix}_{name}" in metrics:
+            return 100 * float(metrics[f"{prefix}_{name}"])
+    return None
+
+
+def _epochs(directory: Path, metric: str) -> List[Dict[str, Any]]:
+    epochs: List[Dict[str, Any]] = []
+    started = previous = 0.0
+    while (path := directory / f"metrics_epoch_{len(epochs)}.json").exists():
+        metrics = read_json(path)
+        # Since training started or was last recovered, which is the same moment for all epochs of
+        # one go.
+        elapsed = _seconds(metrics["training_duration"])
+        own_start = path.stat().st_mtime - elapsed
+        seconds = elapsed - previous if abs(own_start - started) < 1 else elapsed
+        started, previous = own_start, elapsed
+        epochs.append(
+            {
+                "epoch": len(epochs),
+                "seconds": seconds,
+                "validation": _validation(metrics, "validation", metric),
+                "training_loss": metrics.get("training_loss"),
+                "nll_loss": metrics.get("training_nll_loss"),
+                "distillation_loss": metrics.get("training_distillation_loss"),
+                "lambda": metrics.get("training_lambda"),
+            }
+        )
+    return epochs
+
+
+def _seconds(duration: str) -> float:
+    """Of `str(timedelta)`, such as "1 day, 2:03:04.5"."""
+    *days, clock = duration.split(", ")
+    hours, minutes, seconds = map(float, clock.split(":"))
+    whole_days = int(days[0].split()[0]) if days else 0
+    return timedelta(days=whole_days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+
+
+def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Dict[str, Counts]:
+    """Of each language the counts of the sentences of its test file, in the order of the file."""
+    archive = load_archive(directory / "model.tar.gz", cuda_device=_cuda_device())
+    model, reader = archive.model.eval(), archive.validation_dataset_reader
+    return {
+        language: _count(model, reader, language, tests[language], metric) for language in tests
+    }
+
+
+@torch.no_grad()
+def _count(model: Model, reader: DatasetReader, language: str, path: str, metric: str) -> Counts:
+    # Stated, as nothing else says which of the suite's languages this is.
+    location: Any = {language: path} if isinstance(reader, MultilingualReader) else path
+    loader = MultiProcessDataLoader(reader, location, batch_size=32, shuffle=False)
+    loader.index_with(model.vocab)
+    device = _cuda_device()
+    loader.set_target_device(torch.device("cpu" if device < 0 else device))
+    counts: Counts = []
+    for batch in loader:
+        # No loss is wanted, and a label may be one that the model has never seen.
+        batch.pop("tags", None)
+        predicted = _predicted(model, move_to_device(batch, device))
+        for sentence, tags in zip(batch["metadata"], predicted, strict=True):
+            if "tags" in sentence:
+                gold = sentence["tags"]
+                counts.append(counts_of(tags[: len(gold)], gold, metric))
+    return counts
+
+
+def _predicted(model: Model, batch: Dict[str, Any]) -> List[List[str]]:
+    output = model(**batch)
+    tagger = getattr(model, "student", model)
+    if isinstance(tagger, CrfTagger):
+        # Without the probabilities of everything, which take longer than the tags.
+        names = label_names(tagger)
+        return [[names[label] for label in path] for path in output["tags"]]
+    tags: Any = model.make_output_human_readable(output)["tags"]
+    return tags
+
+
+def counts_of(predicted: Sequence[str], gold: Sequence[str], metric: str) -> List[int]:
+    """What one sentence adds to the counts that the metric is made of."""
+    if metric == "accuracy":
+        return [sum(p == g for p, g in zip(predicted, gold, strict=True)), len(gold)]
+    found, wanted = set(entity_spans(predicted)), set(entity_spans(gold))
+    return [len(found & wanted), len(found), len(wanted)]
+
+
+def score(counts: Counts) -> float:
+    """F1 or accuracy, in percent, of the sentences together."""
+    correct, *others = map(sum, zip(*counts, strict=True)) if counts else (0, 0)
+    whole = sum(others)
+    # F1 is 2 * correct / (predicted + gold), accuracy is correct / all.
+    return 100 * len(others) * correct / whole if whole else 0.0
+
+
+def _cuda_device() -> int:
+    # Of several, this process is shown one.
+    return 0 if torch.cuda.is_available() else -1
+
+
+def _end_with_parent() -> None:
+    # Not sys.stdin, whose lock a waiting thread would hold at the end.
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    main(sys.argv[1])

@@ -1,0 +1,124 @@
+"""`allennlp distillation-suite` from a file to a report, with real runs."""
+
+import json
+import shlex
+import signal
+from unittest import mock
+
+import pytest
+from allennlp.commands import main
+from allennlp.commands.evaluate import evaluate_from_archive
+from allennlp.common.util import SigTermReceived
+
+from structkd_allennlp.commands import distillation_suite as command
+
+TEST = "fixtures/conll/{}/test.txt"
+
+
+def write_suite(path):
+    path.write_text(
+        """
+        local runs = import 'ROOT/training_configs/lib/runs.libsonnet';
+        local tasks = import 'ROOT/training_configs/lib/tasks.libsonnet';
+        local task = tasks.fixtures { languages: ['en'], epochs: 2 };
+        {
+          title: 'Tiny',
+          metric: 'f1-measure',
+          test: { en: 'fixtures/conll/en/test.txt' },
+          zero_shot: { pt: 'fixtures/conll/pt/test.txt' },
+          teachers: { crf: { en: runs.teacher(task { epochs: 8 }) } },
+          rows: [
+            { name: 'baseline', config: runs.baseline(task), seeds: [1] },
+            { name: 'posterior', config: runs.posterior_kd(task), teachers: 'crf', seeds: [1] },
+          ],
+          baseline: 'baseline',
+        }
+        """.replace("ROOT", str(path.cwd())),
+        encoding="utf-8",
+    )
+
+
+def allennlp(*arguments):
+    line = [
+        "allennlp",
+        *map(str, arguments),
+        *shlex.split("--include-package structkd_allennlp"),
+    ]
+    with mock.patch("sys.argv", line):
+        main()
+
+
+def test_suite(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    suite, directory = tmp_path / "tiny.jsonnet", tmp_path / "suite"
+    write_suite(suite)
+    arguments = ["distillation-suite", suite, "-s", directory, "--jobs", "2"]
+    allennlp(*arguments)
+    results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    assert [run["directory"] for run in results["runs"]] == [
+        "teachers/crf/en",
+        "students/baseline/seed1",
+        "students/posterior/seed1",
+    ]
+    for run in results["runs"]:
+        assert run["status"] == "done"
+        own = directory / run["directory"]
+        # What `allennlp evaluate` says is what the counts add up to.
+        counts = json.loads((own / "counts.json").read_text(encoding="utf-8"))
+        for language in ("en", "pt"):
+            archive = str(own / "model.tar.gz")
+            metrics = evaluate_from_archive(archive, TEST.format(language))
+            expected = 100 * metrics[f"f1-measure/{language}"]
+            correct, predicted, gold = map(sum, zip(*counts[language], strict=True))
+            assert 200 * correct / max(1, predicted + gold) == pytest.approx(expected)
+            assert run["scores"][language] == pytest.approx(expected)
+        metrics = json.loads((own / "metrics.json").read_text(encoding="utf-8"))
+        assert run["dev"] == pytest.approx(100 * metrics["best_validation_f1-measure/macro"])
+        assert run["archive_bytes"] == (own / "model.tar.gz").stat().st_size
+        assert run["parameters"] > 1000
+        assert run["seconds"] >= sum(epoch["seconds"] for epoch in run["epochs"]) > 0
+    teacher, _, student = results["runs"]
+    assert teacher["scores"]["en"] > 0
+    assert len(teacher["epochs"]) == 8
+    assert [epoch["epoch"] for epoch in student["epochs"]] == [0, 1]
+    assert student["epochs"][0]["lambda"] > student["epochs"][1]["lambda"]
+    assert student["epochs"][0]["distillation_loss"] > 0
+    # The store was full when the student began, so it had no need of the teacher.
+    log = (directory / "students/posterior/seed1.log").read_text(encoding="utf-8")
+    assert "loading teacher" not in log
+    assert "loading teacher" in (directory / "targets.crf.log").read_text(encoding="utf-8")
+    assert "Tiny" in (directory / "report.md").read_text(encoding="utf-8")
+    assert (directory / "report.html").exists()
+
+    # Again there is nothing to do.
+    capsys.readouterr()
+    allennlp(*arguments)
+    printed = capsys.readouterr().out
+    assert "3 of 3 done already" in printed
+    assert "started" not in printed
+    again = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    assert again["runs"] == results["runs"]
+
+
+def test_failures_make_the_exit_status(tmp_path, monkeypatch):
+    write_suite(tmp_path / "tiny.jsonnet")
+    arguments = ["distillation-suite", tmp_path / "tiny.jsonnet", "-s", tmp_path / "suite"]
+    for raised, status in ((KeyboardInterrupt, 130), (SigTermReceived, 143)):
+        monkeypatch.setattr(command, "run_suite", mock.Mock(side_effect=raised))
+        with pytest.raises(SystemExit) as exit_:
+            allennlp(*arguments)
+        assert exit_.value.code == status
+    run_suite = mock.Mock(return_value=["students/posterior/seed1"])
+    monkeypatch.setattr(command, "run_suite", run_suite)
+    with pytest.raises(SystemExit, match="not done: students/posterior/seed1"):
+        allennlp(*arguments, "--jobs", "3", "-o", '{"title": "Other"}')
+    suite, directory, jobs, packages, _ = run_suite.call_args.args
+    assert (suite.title, directory, jobs) == ("Other", tmp_path / "suite", 3)
+    assert packages == ["structkd_allennlp"]
+
+
+@pytest.fixture(autouse=True)
+def _signal_handlers():
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,320 @@
+"""The report of a suite, read back from its files."""
+
+import html.parser
+import json
+import re
+import shutil
+import statistics
+
+import pytest
+from allennlp.common.checks import ConfigurationError
+
+from structkd_allennlp.suite.comparison import Comparison
+from structkd_allennlp.suite.plots import _Plots
+from structkd_allennlp.suite.report import write_report
+from structkd_allennlp.suite.statistics import paired_bootstrap
+from tests.suite.synthetic import OBJECTIVES, make_results
+
+ROWS = ("baseline", "weighted top-k", "weighted top-k, k=30", "posterior", "structural")
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("complete")
+    make_results(directory, rows=ROWS, seeds=(1, 2, 3))
+    write_report(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def partial(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("partial")
+    without = ["teachers/crf/de/1", "students/posterior/seed2", "students/baseline/seed2"]
+    without += ["students/emission/seed1", "students/emission/seed2"]
+    make_results(directory, metric="accuracy", without=without)
+    write_report(directory)
+    return directory
+
+
+def results_of(directory):
+    return json.loads((directory / "results.json").read_text(encoding="utf-8"))
+
+
+def tables_of(directory):
+    """By heading the tables of the Markdown, as dictionaries by row and column."""
+    tables, heading = {}, None
+    for line in (directory / "report.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            heading, header = line[3:], None
+        elif line.startswith("|"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            if header is None:
+                header = cells
+            elif not set("".join(cells)) <= set("-:"):
+                assert len(cells) == len(header)
+                row = dict(zip(header[1:], cells[1:], strict=True))
+                tables.setdefault(heading, {})[cells[0]] = row
+    return tables
+
+
+def expected_cell(values):
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.2f}{spread}"
+
+
+def scores_by_run(directory, **wanted):
+    return [
+        run["scores"]
+        for run in results_of(directory)["runs"]
+        if run["status"] == "done" and all(run[key] == value for key, value in wanted.items())
+    ]
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "text"):
+            self.text.append(data)
+
+
+def page_of(directory):
+    return Page((directory / "report.html").read_text(encoding="utf-8"))
+
+
+class TestMarkdown:
+    def test_scores_are_means_over_seeds(self, complete):
+        table = tables_of(complete)["Scores"]
+        assert list(table) == ["teachers (crf)", *ROWS]
+        for row in ROWS:
+            scores = scores_by_run(complete, row=row)
+            assert len(scores) == 3
+            for language in ("de", "en", "pt"):
+                cell = table[row][language].strip("*")
+                assert cell == expected_cell([x[language] for x in scores])
+            average = expected_cell([(x["de"] + x["en"]) / 2 for x in scores])
+            assert table[row]["average"].strip("*") == average
+            assert table[row]["zero-shot average"] == table[row]["pt"]
+
+    def test_teachers_are_means_over_the_members_of_an_ensemble(self, complete):
+        (teachers,) = (x for name, x in tables_of(complete)["Scores"].items() if "teach" in name)
+        de = [x["de"] for x in scores_by_run(complete, language="de")]
+        assert len(de) == 2
+        en = [x["en"] for x in scores_by_run(complete, language="en")]
+        pt = [x["pt"] for x in scores_by_run(complete, kind="teacher")]
+        assert len(pt) == 3
+        assert teachers["de"] == f"{statistics.fmean(de):.2f}"
+        assert teachers["average"] == f"{(statistics.fmean(de) + en[0]) / 2:.2f}"
+        assert teachers["pt"] == f"{statistics.fmean(pt):.2f}"
+        assert (teachers["gap closed"], teachers["p"]) == ("–", "–")
+
+    def test_the_best_student_of_each_column_is_bold(self, complete):
+        table = tables_of(complete)["Scores"]
+        for column in ("de", "en", "average", "pt", "zero-shot average"):
+            means = {row: float(table[row][column].strip("*").split()[0]) for row in ROWS}
+            bold = [row for row in table if table[row][column].startswith("**")]
+            assert bold == [row for row in ROWS if means[row] == max(means.values())]
+
+    def test_gap_closed(self, complete):
+        table = tables_of(complete)["Scores"]
+        average = {x: float(table[x]["average"].strip("*").split()[0]) for x in table}
+        for row in ROWS[1:]:
+            gap = (average[row] - average["baseline"]) / (
+                average["teachers (crf)"] - average["baseline"]
+            )
+            assert float(table[row]["gap closed"].rstrip("%")) == pytest.approx(100 * gap, abs=1)
+        assert table["baseline"]["gap closed"] == table["baseline"]["p"] == "–"
+
+    def test_differences_are_those_of_the_counts(self, complete):
+        def counts(row):
+            runs = [complete / f"students/{row}/seed{seed}/counts.json" for seed in (1, 2, 3)]
+            own = [json.loads(path.read_text(encoding="utf-8")) for path in runs]
+            return [x["de"] + x["en"] for x in own]
+
+        tables = tables_of(complete)
+        table = tables["Differences to the baseline, all languages"]
+        saved = json.loads((complete / "statistics.json").read_text(encoding="utf-8"))
+        assert list(table) == list(saved) == list(ROWS[1:])
+        for row in ROWS[1:]:
+            test = paired_bootstrap(counts(row), counts("baseline")).mean
+            assert saved[row]["languages"]["p_value"] == test.p_value
+            assert table[row]["difference"] == f"{test.difference:+.2f}"
+            assert table[row]["95% interval"] == f"{test.low:+.2f} to {test.high:+.2f}"
+            assert table[row]["p"] == tables["Scores"][row]["p"]
+        assert list(tables["Differences to the baseline, zero-shot languages"]) == list(ROWS[1:])
+
+    def test_costs(self, complete):
+        table = tables_of(complete)["Size, time and development score"]
+        runs = [run for run in results_of(complete)["runs"] if run["row"] == "posterior"]
+        line = table["posterior"]
+        assert (line["runs"], line["seeds"]) == ("3 of 3", "1, 2, 3")
+        assert (line["parameters"], line["archive, MB"]) == ("700,000", "2.8")
+        minutes = statistics.fmean(run["seconds"] for run in runs) / 60
+        assert line["training time"] == f"{minutes:.1f} min"
+        development = statistics.fmean(run["dev"] for run in runs)
+        assert line["development score"] == f"{development:.2f}"
+        assert table["teachers (crf)"]["runs"] == "3 of 3"
+
+    def test_partial_results(self, partial):
+        text = (partial / "report.md").read_text(encoding="utf-8")
+        assert "of 9 runs 4 done, 1 failed, 4 waiting" in text
+        assert "- students/emission/seed2: waiting" in text
+        assert "- teachers/crf/de/1: failed" in text
+        assert "      RuntimeError: <out> of | memory\n" in text
+        tables = tables_of(partial)
+        # Half of an ensemble is not the ensemble.
+        teachers = tables["Scores"]["teachers (crf)"]
+        assert [teachers[x] for x in ("de", "average", "pt")] == ["–"] * 3
+        assert teachers["en"] != "–"
+        assert set(tables["Scores"]["emission"].values()) == {"–"}
+        (posterior,) = scores_by_run(partial, row="posterior")
+        assert tables["Scores"]["posterior"]["pt"].strip("*") == f"{posterior['pt']:.2f}"
+        assert tables["Scores"]["posterior"]["gap closed"] == "–"
+        assert list(tables["Differences to the baseline, all languages"]) == ["posterior"]
+        costs = tables["Size, time and development score"]
+        assert (costs["posterior"]["runs"], costs["posterior"]["seeds"]) == ("1 of 2", "1")
+        assert costs["emission"]["parameters"] == "–"
+
+    def test_nothing_done_no_teachers_and_no_zero_shot_languages(self, tmp_path):
+        without = [f"students/{row}/seed1" for row in ("baseline", "plain")]
+        rows = {"zero_shot": (), "groups": (), "rows": ("baseline", "plain"), "seeds": (1,)}
+        make_results(tmp_path, without=without, **rows)
+        write_report(tmp_path)
+        table = tables_of(tmp_path)["Scores"]
+        assert {cell for row in table.values() for cell in row.values()} == {"–"}
+        assert "<svg" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+        make_results(tmp_path, **rows)
+        write_report(tmp_path)
+        plain = tables_of(tmp_path)["Scores"]["plain"]
+        assert plain["average"] != "–"
+        assert plain["gap closed"] == "–"
+
+
+class TestPage:
+    @pytest.fixture(params=["complete", "partial"])
+    def directory(self, request):
+        return request.getfixturevalue(request.param)
+
+    def test_is_well_formed_and_fits_small_screens(self, directory):
+        page = page_of(directory)
+        assert page.open == []
+        tags = [tag for tag, _ in page.tags]
+        assert tags.count("h1") == 1
+        assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in (
+            page.tags
+        )
+        assert tags.count("table") == sum("scroll" in x.get("class", "") for _, x in page.tags)
+
+    def test_needs_no_other_file(self, directory):
+        text = (directory / "report.html").read_text(encoding="utf-8")
+        page = page_of(directory)
+        assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+        references = [
+            value
+            for _, attributes in page.tags
+            for name, value in attributes.items()
+            if name in ("href", "src", "xlink:href", "srcset")
+        ]
+        references += re.findall(r"url\(([^)]*)\)", text)
+        ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+        assert len(ids) == len(set(ids))
+        assert {reference.removeprefix("#") for reference in references} <= set(ids)
+        assert "@import" not in text
+
+    def test_plots_have_labels(self, directory):
+        plots = [attributes for tag, attributes in page_of(directory).tags if tag == "svg"]
+        assert len(plots) > 5
+        labels = [plot["aria-label"] for plot in plots]
+        assert all(plot["role"] == "img" for plot in plots)
+        assert len(labels) == len(set(labels))
+
+    def test_plots(self, complete, partial):
+        def headings(directory):
+            text = (directory / "report.html").read_text(encoding="utf-8")
+            return re.findall("<h2>([^<]*)</h2>", text)
+
+        assert "Number of sequences k" in headings(complete)
+        assert "Number of sequences k" not in headings(partial)
+        for title in ("Learning curves", "Score against model size", "Gain over the baseline"):
+            assert title in headings(complete)
+        labels = [x["aria-label"] for tag, x in page_of(complete).tags if tag == "svg"]
+        assert "Gain over the baseline: posterior" in labels
+        assert "Gain over the baseline: baseline" not in labels
+
+    def test_has_the_same_tables_as_the_markdown(self, directory):
+        text = " ".join("".join(page_of(directory).text).split())
+        for table in tables_of(directory).values():
+            for row in table.values():
+                for cell in row.values():
+                    assert cell.strip("*") in text
+
+    def test_text_is_no_markup(self, tmp_path):
+        results = make_results(tmp_path, seeds=(1,))
+        results["suite"]["title"] = "<script>alert(1)</script> a | b"
+        results["suite"]["description"] = "</main> & $x_1$"
+        (tmp_path / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        write_report(tmp_path)
+        page = page_of(tmp_path)
+        assert "script" not in {tag for tag, _ in page.tags}
+        assert page.open == []
+        assert "<script>alert(1)</script> a | b" in page.text
+        assert "</main> & $x_1$" in page.text
+
+
+def test_rows_are_told_apart(tmp_path):
+    make_results(tmp_path, rows=("baseline", *OBJECTIVES), groups=("crf", "softmax"), seeds=(1,))
+    styles = _Plots(Comparison.read(tmp_path)).styles
+    assert len(styles) == 12
+    assert len({(style["color"], style["marker"]) for style in styles.values()}) == 12
+
+
+def test_the_same_results_give_the_same_files(complete, tmp_path):
+    copy = shutil.copytree(complete, tmp_path / "copy")
+    write_report(copy)
+    files = {"report.md", "report.html", "statistics.json", "results.json"}
+    assert {path.name for path in copy.iterdir() if path.is_file()} == files
+    for name in files:
+        assert (copy / name).read_bytes() == (complete / name).read_bytes()
+
+
+class TestBadInput:
+    @pytest.fixture
+    def directory(self, tmp_path):
+        make_results(tmp_path, seeds=(1,))
+        return tmp_path
+
+    def test_no_results(self, tmp_path):
+        with pytest.raises(ConfigurationError, match=r"results\.json does not exist: run"):
+            write_report(tmp_path)
+
+    def test_no_counts(self, directory):
+        (directory / "students/posterior/seed1/counts.json").unlink()
+        with pytest.raises(ConfigurationError, match=r"posterior/seed1/counts\.json can not be"):
+            write_report(directory)
+        assert not (directory / "report.md").exists()
+
+    def test_other_sentences(self, directory):
+        path = directory / "students/posterior/seed1/counts.json"
+        counts = json.loads(path.read_text(encoding="utf-8"))
+        counts["de"].pop()
+        path.write_text(json.dumps(counts), encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="seed 1 were evaluated on different de sent"):
+            write_report(directory)

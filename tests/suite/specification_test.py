@@ -1,0 +1,163 @@
+"""A suite that can not be run is refused before anything starts, with what to do about it."""
+
+import copy
+import re
+
+import pytest
+from allennlp.common.checks import ConfigurationError
+
+from structkd_allennlp.suite.specification import (
+    Suite,
+    configs_of,
+    file_of,
+    with_configs_replaced,
+)
+
+SUITE = "training_configs/suites/fixtures.jsonnet"
+
+
+@pytest.fixture(scope="module")
+def fixtures():
+    return Suite.from_file(SUITE).as_dict()
+
+
+@pytest.fixture
+def values(fixtures):
+    return copy.deepcopy(fixtures)
+
+
+def test_the_suite_of_the_fixtures(values):
+    suite = Suite.from_dict(values)
+    assert suite.as_dict() == values
+    assert list(suite.test) == ["en", "es"]
+    assert [row.name for row in suite.rows] == ["baseline", "posterior", "structural"]
+    assert [row.teachers for row in suite.rows] == [None, "crf", "crf"]
+    # What may be left out.
+    for key in ("description", "zero_shot"):
+        del values[key]
+    values["rows"], values["teachers"] = values["rows"][:1], {}
+    assert Suite.from_dict(values).zero_shot == {}
+
+
+def test_overrides():
+    suite = Suite.from_file(SUITE, '{"rows.1.seeds": [7], "baseline": "posterior"}')
+    assert [row.seeds for row in suite.rows] == [[1, 2], [7], [1, 2]]
+    assert suite.baseline == "posterior"
+
+
+def test_the_forms_of_a_teacher():
+    one, two = {"model": {}}, {"model": {"x": 1}}
+    for teacher in (one, [one, two], {"folds": [one, two]}):
+        configs = configs_of(teacher)
+        assert configs in ([one], [one, two])
+        assert with_configs_replaced(teacher, configs) == teacher
+    assert with_configs_replaced({"folds": [one, two]}, "ab") == {"folds": ["a", "b"]}
+
+
+def test_the_file_of_a_path(tmp_path):
+    odd = tmp_path / "a#fold=1of2"
+    odd.write_text("")
+    assert file_of(f"{odd}") == odd
+    assert file_of(f"{odd}#not-fold=2of3#fold=1of2") == tmp_path / "a"
+
+
+def put(path, value):
+    def change(values):
+        *parents, last = path.split("/")
+        for key in parents:
+            values = values[int(key) if isinstance(values, list) else key]
+        values[int(last) if isinstance(values, list) else last] = value
+
+    return change
+
+
+def drop(path):
+    def change(values):
+        *parents, last = path.split("/")
+        for key in parents:
+            values = values[int(key) if isinstance(values, list) else key]
+        del values[last]
+
+    return change
+
+
+def twice(values):
+    values["teachers"]["crf"]["en"] = [values["teachers"]["crf"]["en"]] * 2
+
+
+def one_fold(values):
+    values["teachers"]["crf"]["en"] = {"folds": [values["teachers"]["crf"]["en"]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("colour", 1), "the key is 'colour': there is no such key; the keys are"),
+        (put("rows/0/seed", 1), "rows.0: the key is 'seed': there is no such key"),
+        (drop("metric"), "the suite lacks the key 'metric'"),
+        (drop("rows/1/seeds"), "rows.1 lacks the key 'seeds'"),
+        (put("metric", "f1"), "metric is 'f1': use one of f1-measure, accuracy"),
+        (put("title", 3), "title is 3: write it as text"),
+        (put("test", {}), "test is {}: give the test file of each language"),
+        (put("test/en", "no/such"), "test.en is 'no/such': there is no such file"),
+        (put("test/e n", "x"), "test: the language is 'e n': write a language code"),
+        (put("zero_shot/pt", "no"), "zero_shot.pt is 'no': there is no such file"),
+        (put("zero_shot/es", "fixtures/conll/es/test.txt"), 'zero_shot.es is .* in "test" too'),
+        (put("teachers", []), r"teachers is \[\]: it must be an object"),
+        (drop("teachers/crf/es"), r"teachers.crf: the languages is \['en'\]: .* 'es': add one"),
+        (put("teachers/crf/nl", {}), "teachers.crf: the language is 'nl': there is no test file"),
+        (put("teachers/crf/en", "x.gz"), "teachers.crf.en is 'x.gz': give a configuration"),
+        (put("teachers/crf/en", []), r"teachers.crf.en is \[\]: the list is empty"),
+        (put("teachers/crf/en", {"folds": 1}), "teachers.crf.en.folds is 1: cross-fitting needs"),
+        (one_fold, "teachers.crf.en.folds is .* cross-fitting needs a list of 2"),
+        (twice, "teachers.crf.en.1 is .* the same as teachers.crf.en.0.*another seed"),
+        (drop("teachers/crf/en/trainer"), "teachers.crf.en lacks the key 'trainer'"),
+        (put("rows", {}), "rows is {}: give a list"),
+        (put("rows/1/name", "a/b"), "rows.1.name is 'a/b': it becomes the name of a folder"),
+        (put("rows/1/name", ".."), "rows.1.name is '..': it becomes the name of a folder"),
+        (put("rows/1/name", "Baseline"), "rows: the name is 'Baseline': another one has it"),
+        (put("rows/1/seeds", []), r"rows.1.seeds is \[\]: give a list"),
+        (put("rows/1/seeds", [True]), r"rows.1.seeds is \[True\]: give a list"),
+        (put("rows/1/seeds", [1, 2, 1]), r"rows.1.seeds is \[1, 2, 1\]: .* name each once"),
+        (put("rows/1/teachers", "x"), r"rows.1.teachers is 'x': name one of .*\['crf'\]"),
+        (put("rows/0/teachers", "crf"), "rows.0.config.model.type is 'structured_crf_tagger'"),
+        (drop("rows/1/teachers"), "rows.1.config.model.type is 'structure_kd': .* \"teachers\""),
+        (put("rows/1/config", 1), "rows.1.config is 1: it must be an object"),
+        (put("rows/1/config/distributed", {}), "rows.1.config.distributed is {}: .* leave it out"),
+        (
+            put("rows/1/config/train_data_path", "x/{language}.txt"),
+            "rows.1.config.train_data_path is 'x/en.txt': there is no such file",
+        ),
+        (
+            put("rows/1/config/validation_data_path", ["a=b", {"unlabelled": {"en": "x"}}]),
+            "rows.1.config.validation_data_path is 'x': there is no such file",
+        ),
+        (put("baseline", "base"), r"baseline is 'base': name one of the rows \['baseline'"),
+    ],
+)
+def test_what_is_refused(values, change, message):
+    change(values)
+    with pytest.raises(ConfigurationError) as error:
+        Suite.from_dict(values, "some.jsonnet")
+    assert str(error.value).startswith("some.jsonnet: ")
+    assert re.search(message, str(error.value))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "fixtures/conll/{language}/train.txt#not-fold=1of2",
+        {"en": "fixtures/conll/en/train.txt", "es": ["fixtures/conll/es/train.txt"]},
+        [
+            "fixtures/conll/{language}/train.txt",
+            {"unlabelled": "fixtures/sentences/{language}/train.txt"},
+        ],
+        # Up to the reader.
+        "en=anything",
+        '{"en": "anything"}',
+        "https://anything",
+    ],
+)
+def test_paths_in_any_form(values, path):
+    put("rows/1/config/train_data_path", path)(values)
+    Suite.from_dict(values)

@@ -1,0 +1,22 @@
+// CoNLL-2002 named entities of Dutch and Spanish.
+//
+//   allennlp distillation-suite training_configs/suites/conll2002.jsonnet -s out/suites/conll2002 --jobs 2 --include-package structkd_allennlp
+
+local suites = import '../lib/suites.libsonnet';
+local tasks = import '../lib/tasks.libsonnet';
+
+local task = tasks.conll2002 {
+  description: 'CoNLL-2002. The student learns from an eighth of the sentences of each language (by a hash of their words), the teachers from five other eighths. Every second development sentence is used to choose the epoch.',
+  student: suites.small,
+  train: 'data/conll2002/{language}/train#fold=1of8',
+  dev: 'data/conll2002/{language}/testa#fold=1of2',
+  epochs: 20,
+  teacher_epochs: 10,
+};
+
+suites.suite(
+  task,
+  title='CoNLL-2002 named entities',
+  test='data/conll2002/{language}/testb',
+  teacher_train=['data/conll2002/{language}/train#fold=%dof8' % i for i in std.range(2, 6)],
+)
