@@ -1,6 +1,7 @@
 """
 How long an epoch of training takes: AllenNLP's own `crf_tagger`, our baseline and the distillation
-runs, all with the encoder, the batches and the seed of `training_configs/CORPUS/*.jsonnet`.
+runs, all with the encoder, the batches and the seed of `training_configs/CORPUS/*.jsonnet`, and the
+student of `training_configs/suites/`.
 
 Every contender lives in a process of its own, which reads its data once. Epochs are run by
 AllenNLP's trainer, without validation and checkpoints, one contender after the other, round by
@@ -27,6 +28,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
+import _jsonnet
 import measure
 from allennlp.commands.train import TrainModel
 from allennlp.common import Params
@@ -65,7 +67,7 @@ def _online(config: Config) -> Config:
 
 class Contender(NamedTuple):
     row: str
-    """The configuration, `training_configs/CORPUS/{row}.jsonnet`."""
+    """Of `runs.libsonnet`."""
     change: Callable[[Config], Config]
     title: str
 
@@ -83,13 +85,21 @@ CONTENDERS = {
 }
 
 
+# The runs of training_configs/CORPUS/ROW.jsonnet with the student of the suites.
+SUITE = "training_configs/lib/suites.libsonnet"
+ROW = """
+    local runs = import 'runs.libsonnet';
+    local suites = import 'suites.libsonnet';
+    local tasks = import 'tasks.libsonnet';
+    runs.%s(tasks.%s { student: suites.small })
+"""
+
+
 def configuration(
     corpus: str, name: str, args: argparse.Namespace, teachers: Dict[str, str], store: str
 ) -> Config:
     contender = CONTENDERS[name]
-    config = Params.from_file(f"training_configs/{corpus}/{contender.row}.jsonnet").as_dict(
-        quiet=True
-    )
+    config = json.loads(_jsonnet.evaluate_snippet(SUITE, ROW % (contender.row, corpus)))
     # Neither validation, nor what depends on it or writes to the disk.
     for key in ("validation_data_path", "validation_data_loader"):
         config.pop(key, None)

@@ -122,6 +122,9 @@ def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> N
             total = 0.0
             for k in range(labels):
                 message[k] *= potentials[b, i, k]
+                # Rescaled, it would no longer show that it has lost digits.
+                if message[k] < SMALLEST_SCALE:
+                    message[k] = 0
                 total += message[k]
             # Where nothing is possible there is nothing to rescale.
             if total > SMALLEST_SCALE:
@@ -145,7 +148,7 @@ def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> N
             if total > SMALLEST_SCALE:
                 scales[1, b, i] = 1 / total
             for j in range(labels):
-                onward[b, i, j] = message[j] * potentials[b, i, j] * scales[1, b, i]
+                onward[b, i, j] = message[j] * scales[1, b, i] * potentials[b, i, j]
 
 
 @compiled

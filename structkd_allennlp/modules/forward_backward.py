@@ -8,7 +8,8 @@ same recursion in forward mode (Pearlmutter, 1994; Li & Eisner, 2009). All of it
 loops over the tokens are compiled, on a CPU with Numba, or else PyTorch's.
 """
 
-from typing import Any, Optional, Tuple
+from functools import cached_property
+from typing import Any, Literal, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from torch import Tensor
 from structkd_allennlp.modules.compiled import CompiledRecursions, can_compile
 from structkd_allennlp.modules.log_space import IMPOSSIBLE
 from structkd_allennlp.modules.recursions import Recursions, by_position
+
+Pairs = Optional[Literal["summed", "by position"]]
+"""Whether the expectations of transitions are wanted, and in which form."""
 
 # Products of messages below this may have lost digits to the end of the range of float64.
 _SMALLEST = 1e-200
@@ -39,8 +43,6 @@ class ForwardBackward:
 
     # Attributes
 
-    log_partition : `Tensor`
-        `(batch,)`.
     marginals : `Tensor`
         `(batch, length, labels)`. 0 where masked.
     unreliable : `Optional[Tensor]`
@@ -53,10 +55,10 @@ class ForwardBackward:
         self.mask = mask
         self.shape = scores.shape
 
-        highest = scores.amax(-1)
-        potentials = (scores - highest.unsqueeze(-1)).exp_()
-        highest_step = transitions.amax((-2, -1), keepdim=True)
-        self.steps = (transitions - highest_step).exp_()
+        self._highest = scores.amax(-1)
+        potentials = (scores - self._highest.unsqueeze(-1)).exp_()
+        self._highest_step = transitions.amax((-2, -1), keepdim=True)
+        self.steps = (transitions - self._highest_step).exp_()
 
         recursions = CompiledRecursions if can_compile(mask.device) else Recursions
         self._recursions = recursions(potentials, self.steps, mask)
@@ -72,12 +74,15 @@ class ForwardBackward:
             self.marginals[self.unreliable] = 0
             self.norm[self.unreliable] = 1
 
-        last = (mask.sum(1) - 1).unsqueeze(1)
-        self.log_partition = (
+    @cached_property
+    def log_partition(self) -> Tensor:
+        """`(batch,)`."""
+        last = (self.mask.sum(1) - 1).unsqueeze(1)
+        return (
             self.alpha.sum(-1).gather(1, last).squeeze(1).log()
             + self._recursions.log_scales
-            + (highest * mask).sum(1)
-            + (by_position(highest_step).flatten(1) * mask[:, 1:]).sum(1)
+            + (self._highest * self.mask).sum(1)
+            + (by_position(self._highest_step).flatten(1) * self.mask[:, 1:]).sum(1)
         )
 
     @property
@@ -169,9 +174,8 @@ class LogPartition(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tuple[Any, ...]:
         scores, transitions = ctx.saved_tensors
         # In a function that has a gradient itself, for losses that need a second one.
-        marginals, pairs = Expectations.apply(
-            scores, transitions, ctx.messages, transitions.dim() == 4
-        )
+        form: Pairs = "by position" if transitions.dim() == 4 else "summed"
+        marginals, pairs = Expectations.apply(scores, transitions, ctx.messages, form)
         of_scores = marginals * gradient.view(-1, 1, 1)
         of_pairs = pairs * gradient.view(-1, *[1] * (pairs.dim() - 1))
         return of_scores, of_pairs.sum(0) if transitions.dim() == 2 else of_pairs, None
@@ -180,7 +184,7 @@ class LogPartition(torch.autograd.Function):
 class Expectations(torch.autograd.Function):
     """
     The marginals `(batch, length, labels)` and the expected transitions, `(batch, labels, labels)`
-    summed over positions or `(batch, length - 1, labels, labels)` by position.
+    summed over positions, `(batch, length - 1, labels, labels)` by position, or none of them.
     """
 
     @staticmethod
@@ -189,13 +193,16 @@ class Expectations(torch.autograd.Function):
         scores: Tensor,
         transitions: Tensor,
         messages: ForwardBackward,
-        by_position: bool,
-    ) -> Tuple[Tensor, Tensor]:
+        pairs: Pairs,
+    ) -> Tuple[Tensor, Optional[Tensor]]:
         ctx.save_for_backward(scores, transitions)
         ctx.messages = messages
         ctx.set_materialize_grads(False)
-        pairs = messages.pair_marginals() if by_position else messages.transition_counts()
-        return messages.marginals.detach(), pairs
+        marginals = messages.marginals.detach()
+        if pairs is None:
+            return marginals, None
+        by_position = pairs == "by position"
+        return marginals, messages.pair_marginals() if by_position else messages.transition_counts()
 
     @staticmethod
     def backward(ctx: Any, of_marginals: Optional[Tensor], of_pairs: Optional[Tensor]) -> Any:

@@ -12,7 +12,12 @@ from torch import Tensor
 
 from structkd_allennlp.modules.best_paths import best_paths, next_scores
 from structkd_allennlp.modules.compiled import can_compile, compiled_best_paths
-from structkd_allennlp.modules.forward_backward import Expectations, ForwardBackward, LogPartition
+from structkd_allennlp.modules.forward_backward import (
+    Expectations,
+    ForwardBackward,
+    LogPartition,
+    Pairs,
+)
 from structkd_allennlp.modules.log_space import FORBIDDEN, IMPOSSIBLE, LogSpaceForwardBackward
 
 
@@ -82,7 +87,6 @@ class LinearChain:
 
     def _set(self, scores: Tensor, transitions: Tensor, mask: Tensor) -> None:
         self.mask = mask
-        self.lengths = mask.sum(1)
         self._scores = scores
         self._transitions = transitions
         self._forward_backward: Optional[ForwardBackward] = None
@@ -109,6 +113,11 @@ class LinearChain:
         return self._transitions.to(self._dtype)
 
     @property
+    def lengths(self) -> Tensor:
+        """`(batch,)`."""
+        return self.mask.sum(1)
+
+    @property
     def batch_size(self) -> int:
         return self.mask.size(0)
 
@@ -127,11 +136,14 @@ class LinearChain:
         """
         if temperature == 1.0:
             return self
-        return self._with(self._scores / temperature, self._transitions / temperature)
+        chain = self._with(self._scores / temperature, self._transitions / temperature)
+        chain._emissions = self._emissions / temperature
+        return chain
 
     def detach(self) -> "LinearChain":
         """The same distribution, which no gradient goes to."""
         chain = self._with(self._scores.detach(), self._transitions.detach())
+        chain._emissions = self._emissions.detach()
         chain._forward_backward = self._forward_backward
         return chain
 
@@ -160,19 +172,15 @@ class LinearChain:
             )
         return rows, self._log_space[with_graph]
 
-    def _expectations(self, by_position: bool) -> Tuple[Tensor, Tensor]:
-        """
-        float64: the marginals, and the expected transitions `(batch, labels, labels)` or by
-        position `(batch, length - 1, labels, labels)`.
-        """
-        marginals, pairs = Expectations.apply(
-            self._scores, self._transitions, self._messages, by_position
-        )
+    def _expectations(self, form: Pairs) -> Tuple[Tensor, Tensor]:
+        """See `Expectations`; float64."""
+        marginals, pairs = Expectations.apply(self._scores, self._transitions, self._messages, form)
         if self._unreliable is not None:
             rows, log_space = self._unreliable
             marginals = marginals.index_copy(0, rows, log_space.marginals)
-            own = log_space.pair_marginals if by_position else log_space.pair_marginals.sum(1)
-            pairs = pairs.index_copy(0, rows, own)
+            if form is not None:
+                own = log_space.pair_marginals
+                pairs = pairs.index_copy(0, rows, own if form == "by position" else own.sum(1))
         return marginals, pairs
 
     @property
@@ -209,12 +217,13 @@ class LinearChain:
     @property
     def marginals(self) -> Tensor:
         """`(batch, length, labels)`: q(y_i = j | x). Rows sum to 1; 0 where masked."""
-        return self._expectations(by_position=False)[0].to(self._dtype)
+        # A copy, so that changing it changes nothing here.
+        return self._expectations(None)[0].to(self._dtype, copy=True)
 
     @property
     def pair_marginals(self) -> Tensor:
         """`(batch, length - 1, labels, labels)`: q(y_i, y_i+1 | x); 0 where masked."""
-        return self._expectations(by_position=True)[1].to(self._dtype)
+        return self._expectations("by position")[1].to(self._dtype)
 
     def log_prob(self, paths: Tensor) -> Tensor:
         """
@@ -293,7 +302,8 @@ class LinearChain:
                 "two chains over different sentences or labels have no cross-entropy: shapes "
                 f"{tuple(self._scores.shape)} and {tuple(other._scores.shape)}"
             )
-        marginals, pairs = self._expectations(by_position=other._transitions.dim() == 4)
+        by_position = other._transitions.dim() == 4
+        marginals, pairs = self._expectations("by position" if by_position else "summed")
         expected = (marginals * other._scores).sum((1, 2))
         expected = expected + (pairs * other._transitions).flatten(1).sum(1)
         return (other._log_partition - expected).to(self._dtype)

@@ -6,7 +6,7 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor
 
-# What messages are divided by must not have lost digits to the end of the range of float64.
+# Below this numbers may have lost digits to the end of the range of float64.
 SMALLEST_SCALE = 1e-290
 # Messages are rescaled before they can have shrunk by more than exp(-_SHRINKAGE).
 _SHRINKAGE = 50.0
@@ -134,6 +134,9 @@ class Recursions:
         for i in range(1, length):
             torch.bmm(after[i - 1], self._matrices[i - 1], out=before[i])
             torch.mul(before[i], emitted[i], out=after[i])
+            if interval == 1:
+                # Rescaled, it would no longer show that it has lost digits.
+                after[i].masked_fill_(after[i] < SMALLEST_SCALE, 0)
             if i % interval == 0:
                 scale = after[i].sum(-1, keepdim=True)
                 # Where nothing is possible there is nothing to rescale.

@@ -380,3 +380,28 @@ def test_sequences_that_are_equally_good_are_all_found(k, labels):
         exist = min(k, labels**n)
         assert best.scores[b].tolist() == [0.0] * exist + [-math.inf] * (k - exist)
         assert len(best.paths[b, :exist].unique(dim=0)) == exist
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_long_sentences_do_not_need_log_space(shape, scale):
+    p = potentials(10, [600, 300, 1], 5, positional=shape, ends=True, scale=scale)
+    chain, reference = LinearChain(*p.values()), Reference(*p.values())
+    assert chain._messages.unreliable is None
+    assert_same(chain.log_partition, reference.log_partition, "log_partition", 1e-12)
+    assert_same(chain.log_marginals, reference.log_marginals, "log_marginals", 1e-10)
+    assert_same(chain.pair_marginals, reference.pair_marginals, "pair_marginals", 1e-12)
+    assert_same(chain.entropy, reference.entropy, "entropy", 1e-10)
+
+
+def test_a_number_that_has_lost_digits_does_not_come_back_by_rescaling():
+    # Every way to label 1 is by a product at the end of the range of float64.
+    emissions = torch.zeros(1, 2, 4, dtype=torch.double)
+    emissions[:, :, 3] = emissions[0, 0, 1] = -math.inf
+    transitions = torch.zeros(4, 4, dtype=torch.double)
+    transitions[3, 3] = 440
+    transitions[:, 1] -= 300
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    expected = LogSpaceForwardBackward(emissions.clamp(min=FORBIDDEN), transitions, mask)
+    chain = LinearChain(emissions, transitions, mask)
+    torch.testing.assert_close(chain.marginals, expected.marginals, rtol=1e-9, atol=0)
