@@ -102,6 +102,25 @@ def _at(matrices: Array, sentence: int, step: int) -> Array:
 
 
 @compiled
+def _multiply_forth(vector: Array, matrix: Array, result: Array) -> None:
+    """Adds vector times matrix to the result."""
+    for j in range(len(vector)):
+        weight = vector[j]
+        for k in range(len(vector)):
+            result[k] += weight * matrix[j, k]
+
+
+@compiled
+def _multiply_back(matrix: Array, vector: Array, result: Array) -> None:
+    """Adds matrix times vector to the result."""
+    for j in range(len(vector)):
+        entry = 0.0
+        for k in range(len(vector)):
+            entry += matrix[j, k] * vector[k]
+        result[j] += entry
+
+
+@compiled
 def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> None:
     potentials, steps, lengths = chain
     alpha, beta, onward = messages
@@ -115,10 +134,7 @@ def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> N
         for i in range(1, last + 1):
             matrix = _at(steps, b, i - 1)
             message, previous = alpha[b, i], alpha[b, i - 1]
-            for j in range(labels):
-                weight = previous[j]
-                for k in range(labels):
-                    message[k] += weight * matrix[j, k]
+            _multiply_forth(previous, matrix, message)
             total = 0.0
             for k in range(labels):
                 message[k] *= potentials[b, i, k]
@@ -139,12 +155,9 @@ def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> N
             matrix = _at(steps, b, i)
             message, following = beta[b, i], onward[b, i + 1]
             total = 0.0
+            _multiply_back(matrix, following, message)
             for j in range(labels):
-                entry = 0.0
-                for k in range(labels):
-                    entry += matrix[j, k] * following[k]
-                message[j] = entry
-                total += entry
+                total += message[j]
             if total > SMALLEST_SCALE:
                 scales[1, b, i] = 1 / total
             for j in range(labels):
@@ -191,16 +204,10 @@ def _move(
         for i in range(1, last + 1):
             matrix = _at(steps, b, i - 1)
             message, previous = moved_alpha[b, i], moved_alpha[b, i - 1]
-            for j in range(labels):
-                weight = previous[j]
-                for k in range(labels):
-                    message[k] += weight * matrix[j, k]
+            _multiply_forth(previous, matrix, message)
             if len(moves):
                 move, unmoved = _at(moves, b, i - 1), alpha[b, i - 1]
-                for j in range(labels):
-                    weight = unmoved[j]
-                    for k in range(labels):
-                        message[k] += weight * matrix[j, k] * move[j, k]
+                _multiply_forth(unmoved, matrix * move, message)
             scale = scales[0, b, i]
             for k in range(labels):
                 own = alpha[b, i, k] * scores[b, i, k]
@@ -210,18 +217,10 @@ def _move(
         for i in range(last - 1, -1, -1):
             matrix = _at(steps, b, i)
             message, following = moved_beta[b, i], moved_onward[b, i + 1]
-            for j in range(labels):
-                entry = 0.0
-                for k in range(labels):
-                    entry += matrix[j, k] * following[k]
-                message[j] = entry
+            _multiply_back(matrix, following, message)
             if len(moves):
                 move, unmoved = _at(moves, b, i), onward[b, i + 1]
-                for j in range(labels):
-                    entry = 0.0
-                    for k in range(labels):
-                        entry += matrix[j, k] * move[j, k] * unmoved[k]
-                    message[j] += entry
+                _multiply_back(matrix * move, unmoved, message)
             scale = scales[1, b, i]
             for j in range(labels):
                 own = onward[b, i, j] * scores[b, i, j]
