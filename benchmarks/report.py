@@ -258,12 +258,12 @@ SECTIONS = {
         "made-up sentences of 20 tokens on average; those that are put have 17 labels and are read "
         "at random, with warm caches; those that are filled have the 9 labels of a teacher, which "
         "runs on every sentence. Theory has a chain grow in proportion to length and batch, and to "
-        "the square of the labels; k-best as well, k times for the search. What a call costs before "
-        "its first token bends the curves up at the left, and with few labels what is done label by "
-        "label outweighs what is done for pairs. A store writes whole pages of 4 KiB, and an entry "
-        "that does not fit beside another one leaves the rest of its page empty: that is why 17 "
-        "labels take 120 bytes a token, and not the 68 of their scores. The pages of files that "
-        "reading maps are the system's to take back.",
+        "the square of the labels; k-best as well, k times for the search. What a call costs "
+        "before its first token bends the curves up at the left, and with few labels what is done "
+        "label by label outweighs what is done for pairs. A store writes whole pages of 4 KiB, "
+        "and an entry that does not fit beside another one leaves the rest of its page empty: that "
+        "is why 17 labels take 120 bytes a token, and not the 68 of their scores. The pages of "
+        "files that reading maps are the system's to take back.",
         growth_tables,
         growth_plot,
     ),
