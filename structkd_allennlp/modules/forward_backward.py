@@ -109,6 +109,22 @@ class ForwardBackward:
         """`(batch, length - 1, labels, labels)`: q(y_i, y_i+1 | x); 0 where masked."""
         return self._pairs(self._prefixes(self.alpha), self.onward)
 
+    def weighted_expectations(self, weights: Tensor) -> Tuple[Tensor, Tensor]:
+        """
+        The marginals and the expected transitions, in the shape of the chain's transitions, times
+        weights of the sentences, `(batch,)`.
+        """
+        weights = weights.view(-1, 1, 1)
+        prefixes = self._prefixes(self.alpha) * weights
+        if self.steps.dim() == 4:
+            pairs = self._pairs(prefixes, self.onward)
+        elif self.steps.dim() == 3:
+            pairs = self._pairs_summed(prefixes, self.onward)
+        else:
+            # Over all sentences at once.
+            pairs = self.steps * (prefixes.flatten(0, 1).T @ self.onward[:, 1:].flatten(0, 1))
+        return self.marginals * weights, pairs
+
     def _prefixes(self, alpha: Tensor) -> Tensor:
         """Forward messages that make probabilities of a product with what lies onward."""
         return alpha[:, :-1] * (self.mask[:, 1:] / self.norm[:, :-1]).unsqueeze(-1)
@@ -173,7 +189,9 @@ class LogPartition(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tuple[Any, ...]:
         scores, transitions = ctx.saved_tensors
-        # In a function that has a gradient itself, for losses that need a second one.
+        if not torch.is_grad_enabled():
+            return (*ctx.messages.weighted_expectations(gradient), None)
+        # By a function that has a gradient itself, for losses that need a second one.
         form: Pairs = "by position" if transitions.dim() == 4 else "summed"
         marginals, pairs = Expectations.apply(scores, transitions, ctx.messages, form)
         of_scores = marginals * gradient.view(-1, 1, 1)

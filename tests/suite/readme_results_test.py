@@ -95,3 +95,8 @@ def test_check(script, suites, monkeypatch, capsys):
 def test_a_readme_without_the_lines(script, suites):
     with pytest.raises(ValueError, match="<!-- results:begin -->"):
         script.updated("# Title\n", suites)
+
+
+def test_the_readme_is_up_to_date(script):
+    text = Path("README.md").read_text(encoding="utf-8")
+    assert script.updated(text, Path(".")) == text

@@ -2,6 +2,7 @@
 //
 //   allennlp distillation-suite training_configs/suites/aspect.jsonnet -s out/suites/aspect --jobs 2 --include-package structkd_allennlp
 
+local runs = import '../lib/runs.libsonnet';
 local suites = import '../lib/suites.libsonnet';
 local tasks = import '../lib/tasks.libsonnet';
 
@@ -21,4 +22,15 @@ suites.suite(
   title='SemEval-2016 opinion targets',
   test='data/aspect/semeval2016/{language}/test.xml',
   teacher_train=[train + '#fold=%dof10' % i for i in std.range(5, 10)],
-)
+) + {
+  // How much k matters, beside weighted_top_k with k = 10.
+  rows+: [
+    {
+      name: 'weighted_top_%d' % k,
+      config: runs.weighted_top_k_kd(task, k),
+      teachers: 'crf',
+      seeds: [1],
+    }
+    for k in [2, 5, 20]
+  ],
+}
