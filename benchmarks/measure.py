@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import json
 import math
 import os
 import platform
@@ -19,6 +18,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 import torch
 from allennlp.common.checks import ConfigurationError
 from rich.console import Console
+
+from structkd_allennlp.suite.files import write_json
 
 PACKAGES = [
     "structkd_allennlp",
@@ -175,17 +176,8 @@ def _processor() -> str:
 def write(output: Path, benchmark: str, environment: Dict[str, Any], **results: Any) -> None:
     """Writes the results of a benchmark, all of them or, if that fails, none."""
     content = {"benchmark": benchmark, "environment": environment, **results}
-    write_text(output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_json(output, content)
     print(f"wrote {output}", file=sys.stderr)
-
-
-def write_text(output: Path, text: str) -> None:
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

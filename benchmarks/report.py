@@ -24,6 +24,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
+from structkd_allennlp.suite.files import write_text
 from structkd_allennlp.suite.plots import COLOURS, GREY, MARKERS, SETTINGS
 
 Results = Dict[str, Any]
@@ -310,10 +311,10 @@ def main() -> None:
                     plot = figures / f"{path.stem}_{i}.svg"
                     text = io.StringIO()
                     figure.savefig(text, format="svg", metadata={"Date": None})
-                    measure.write_text(plot, text.getvalue())
+                    write_text(plot, text.getvalue())
                     lines.append(f"![{section.title}]({figures.name}/{plot.name})")
             lines.append(section.tables(results).strip())
-    measure.write_text(args.output, "\n\n".join(lines) + "\n")
+    write_text(args.output, "\n\n".join(lines) + "\n")
     measure.note(f"wrote {args.output}")
 
 

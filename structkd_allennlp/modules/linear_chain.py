@@ -93,11 +93,11 @@ class LinearChain:
         # By whether they carry a graph: those computed under no_grad must not serve a later loss.
         self._log_space: Dict[bool, LogSpaceForwardBackward] = {}
 
-    def _with(self, scores: Tensor, transitions: Tensor) -> "LinearChain":
+    def _with(self, emissions: Tensor, scores: Tensor, transitions: Tensor) -> "LinearChain":
         """Another distribution over the same sentences; start and end are in the scores."""
         chain = LinearChain.__new__(LinearChain)
         chain._dtype = self._dtype
-        chain._emissions = scores
+        chain._emissions = emissions
         chain._set(scores, transitions, self.mask)
         return chain
 
@@ -136,14 +136,13 @@ class LinearChain:
         """
         if temperature == 1.0:
             return self
-        chain = self._with(self._scores / temperature, self._transitions / temperature)
-        chain._emissions = self._emissions / temperature
-        return chain
+        potentials = self._emissions, self._scores, self._transitions
+        return self._with(*(tensor / temperature for tensor in potentials))
 
     def detach(self) -> "LinearChain":
         """The same distribution, which no gradient goes to."""
-        chain = self._with(self._scores.detach(), self._transitions.detach())
-        chain._emissions = self._emissions.detach()
+        potentials = self._emissions, self._scores, self._transitions
+        chain = self._with(*(tensor.detach() for tensor in potentials))
         chain._forward_backward = self._forward_backward
         return chain
 
@@ -206,7 +205,7 @@ class LinearChain:
         `(batch, length, labels)`: log q(y_i = j | x), differentiable. 0 where masked; where a label
         is impossible `FORBIDDEN`, which is finite, so that 0 * log q is 0 in an expectation.
         """
-        marginals, _ = Expectations.apply(self._scores, self._transitions, self._messages, False)
+        marginals, _ = Expectations.apply(self._scores, self._transitions, self._messages, None)
         log_q = _Logarithm.apply(marginals)
         if self._unreliable is not None:
             rows, log_space = self._unreliable
@@ -281,7 +280,8 @@ class LinearChain:
         excluded = torch.ones_like(self._scores, dtype=torch.bool)
         excluded = excluded.scatter(-1, labels.masked_fill(~observed, 0).unsqueeze(-1), False)
         excluded = excluded & (observed & self.mask).unsqueeze(-1)
-        constrained = self._with(self._scores.masked_fill(excluded, FORBIDDEN), self._transitions)
+        scores = self._scores.masked_fill(excluded, FORBIDDEN)
+        constrained = self._with(self._emissions, scores, self._transitions)
         log_z, observed_z = self._log_partition, constrained._log_partition
         forbidden = (observed_z < IMPOSSIBLE) | (log_z < IMPOSSIBLE)
         return (observed_z - log_z).masked_fill(forbidden, -torch.inf).to(self._dtype)

@@ -8,6 +8,8 @@ from typing import Any, Dict, Iterable, List, Literal, NamedTuple, Optional, Seq
 
 from allennlp.common.checks import ConfigurationError
 
+from structkd_allennlp.suite.files import read_json
+
 RESULTS_NAME = "results.json"
 
 Scores = Dict[str, float]
@@ -152,7 +154,7 @@ class Comparison:
         """
         path = directory / RESULTS_NAME
         try:
-            return cls(json.loads(path.read_text(encoding="utf-8")))
+            return cls(read_json(path))
         except FileNotFoundError:
             raise ConfigurationError(
                 f"{path} does not exist: run `allennlp distillation-suite` with -s {directory}"

@@ -24,9 +24,16 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any, indent: Optional[int] = 1) -> None:
-    """Writes a file whole or not at all."""
+    """As `write_text`; makes the directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

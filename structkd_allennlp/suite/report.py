@@ -1,6 +1,5 @@
 """The report of a suite: its tables, tests and plots, as Markdown and as a page."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any, Dict
@@ -8,7 +7,7 @@ from typing import Any, Dict
 import jinja2
 
 from structkd_allennlp.suite.comparison import Comparison
-from structkd_allennlp.suite.files import write_json
+from structkd_allennlp.suite.files import write_json, write_text
 from structkd_allennlp.suite.plots import plots
 from structkd_allennlp.suite.significance import STATISTICS_NAME, statistics_of
 from structkd_allennlp.suite.tables import cost_table, difference_tables, scores_table, summary
@@ -56,16 +55,9 @@ def write_report(directory: Path) -> None:
     }
     write_json(directory / STATISTICS_NAME, statistics)
     for name in ("report.md", "report.html"):
-        _write(directory / name, environment.get_template(f"{name}.jinja").render(content))
+        write_text(directory / name, environment.get_template(f"{name}.jinja").render(content))
 
 
 def _markdown(text: Any) -> str:
     """Text that is neither markup nor the end of a table's cell."""
     return re.sub(r"([\\`*|]|<(?=\S))", r"\\\1", str(text))
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
