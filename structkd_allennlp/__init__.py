@@ -1,54 +1,27 @@
-from structkd_allennlp.commands.distillation_suite import DistillationSuite
-from structkd_allennlp.commands.distillation_targets import DistillationTargets
-from structkd_allennlp.commands.train_folds import TrainFolds
-from structkd_allennlp.data.dataset_readers import (
-    ConllReader,
-    MultilingualReader,
-    SemEvalAspectReader,
-    UniversalDependenciesPosReader,
-    UnlabelledTextReader,
-    WikiAnnReader,
-)
-from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
-from structkd_allennlp.distillation.interpolation import ConstantInterpolation, LinearInterpolation
-from structkd_allennlp.distillation.objectives import (
-    EmissionObjective,
-    PosteriorObjective,
-    StructuralObjective,
-    SumObjective,
-    TopKObjective,
-    WeightedTopKObjective,
-)
-from structkd_allennlp.models.structure_kd import StructureKD
-from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
-from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
-from structkd_allennlp.training.callbacks import StructureKDCallback
-from structkd_allennlp.training.learning_rate_schedulers import ReduceOnPlateauLearningRateScheduler
-from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
+"""
+An AllenNLP plugin that distils sequence taggers by the structure of their linear-chain CRFs.
 
-__all__ = [
-    "BlankSpacyTokenizer",
-    "ConllReader",
-    "ConstantInterpolation",
-    "DistillationSuite",
-    "DistillationTargets",
-    "EmissionObjective",
-    "LinearInterpolation",
-    "MultilingualReader",
-    "MultilingualTaggingMetrics",
-    "PosteriorObjective",
-    "ReduceOnPlateauLearningRateScheduler",
-    "SemEvalAspectReader",
-    "StructuralObjective",
-    "StructureKD",
-    "StructureKDCallback",
-    "StructuredCrfTagger",
-    "StructuredTaggerPredictor",
-    "SumObjective",
-    "TopKObjective",
-    "TrainFolds",
-    "UniversalDependenciesPosReader",
-    "UnlabelledTextReader",
-    "WeightedTopKObjective",
-    "WikiAnnReader",
-]
+`structkd_allennlp.registrables` imports everything that is registered. This package imports nothing
+by itself, so that `structkd_allennlp.modules.linear_chain` loads without AllenNLP.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_REGISTRABLES = "structkd_allennlp.registrables"
+
+# Plugin files and scripts from before there was `registrables` name only this package.
+if "allennlp" in sys.modules:
+    import_module(_REGISTRABLES)
+
+
+def __getattr__(name: str) -> Any:
+    """For `from structkd_allennlp import StructureKD` and the like."""
+    if not name.startswith("_"):
+        registrables = import_module(_REGISTRABLES)
+        if name in registrables.__all__:
+            return getattr(registrables, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

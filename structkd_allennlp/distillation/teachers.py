@@ -10,23 +10,23 @@ import torch
 from allennlp.common import FromParams, Tqdm
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import Batch, DatasetReader, Token
-from allennlp.models import SimpleTagger
 from allennlp.models.archival import CONFIG_NAME, load_archive
-from allennlp_models.tagging.models.crf_tagger import CrfTagger
 from torch import Tensor
 
 from structkd_allennlp.data.folds import fold_of
 from structkd_allennlp.data.instances import Sentence, instance_of_words
+from structkd_allennlp.data.tag_schemes import scheme_of
 from structkd_allennlp.distillation.target_store import TargetStore, TeacherHead, archive_digest
-from structkd_allennlp.models.structured_crf_tagger import (
-    StructuredCrfTagger,
-    constrained_potentials,
+from structkd_allennlp.modules.linear_chain import LinearChain
+from structkd_allennlp.modules.tagger_chain import (
+    LabelSpace,
+    Potentials,
+    constraints_of,
     crf_potentials,
     emission_scores,
     label_names,
+    tagger_of,
 )
-from structkd_allennlp.modules.entity_spans import scheme_of
-from structkd_allennlp.modules.linear_chain import LinearChain
 
 logger = logging.getLogger(__name__)
 
@@ -77,26 +77,18 @@ class TeacherTagger:
         logger.info("loading teacher %s", archive)
         self.archive = archive
         loaded = _load(archive)
-        # The archive of an earlier distillation run holds a tagger as its student.
-        tagger = getattr(loaded.model, "student", loaded.model)
-        if not isinstance(tagger, (CrfTagger, SimpleTagger)):
-            raise ConfigurationError(
-                f"teacher {archive} is a {type(loaded.model).__name__}, not a tagger: a teacher is "
-                "the archive of a structured_crf_tagger, a structure_kd, a crf_tagger or a "
-                "simple_tagger"
-            )
+        try:
+            tagger = tagger_of(loaded.model)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"teacher {archive}: {error.message}") from error
         self._tagger = tagger.eval().requires_grad_(False)
         self._reader: DatasetReader = loaded.dataset_reader
 
     def head(self) -> TeacherHead:
-        labels = label_names(self._tagger)
-        zeros = torch.zeros(len(labels))
-        potentials = (zeros.repeat(len(labels), 1), zeros, zeros)
-        if isinstance(self._tagger, CrfTagger):
-            potentials = constrained_potentials(self._tagger, *crf_potentials(self._tagger))
+        potentials = crf_potentials(self._tagger).plus(constraints_of(self._tagger))
         encoding = getattr(self._tagger, "label_encoding", None)
         transitions, start, end = (potential.detach().cpu().float() for potential in potentials)
-        return TeacherHead(labels, encoding, transitions, start, end)
+        return TeacherHead(label_names(self._tagger), encoding, transitions, start, end)
 
     @torch.no_grad()
     def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
@@ -217,7 +209,8 @@ class Teachers:
     # Parameters
 
     archives : `TeacherArchives`
-    student : `StructuredCrfTagger`
+    space : `LabelSpace`
+        Of the student.
     store : `TargetStore`, optional
         Without one, the teachers run on every sentence each time it is trained on.
     unmatched_labels : `str`, optional (default = `"error"`)
@@ -232,7 +225,7 @@ class Teachers:
     def __init__(
         self,
         archives: TeacherArchives,
-        student: StructuredCrfTagger,
+        space: LabelSpace,
         store: Optional[TargetStore] = None,
         unmatched_labels: str = "error",
     ) -> None:
@@ -241,13 +234,9 @@ class Teachers:
                 f'unmatched_labels must be "error" or "renormalise", not {unmatched_labels!r}'
             )
         self.sources = TeacherSources(archives, store)
-        self._student = student
+        self._space = space
         self._unmatched_labels = unmatched_labels
         self._matched: Dict[str, _Matched] = {}
-
-    @property
-    def _device(self) -> torch.device:
-        return self._student.crf.transitions.device
 
     def load(self, languages: Sequence[Optional[str]]) -> None:
         """Opens and checks the teachers of these languages, so that later calls can not fail."""
@@ -257,14 +246,14 @@ class Teachers:
     def _match(self, archive: str) -> _Matched:
         if archive in self._matched:
             return self._matched[archive]
-        head, student = self.sources.teacher(archive).head, self._student
+        head, student = self.sources.teacher(archive).head, self._space
         lacking = sorted(set(head.labels) - set(student.labels))
         # A tagger need not say what encoding its labels are in, but they do.
         encodings = [
             scheme_of(labels) or declared
             for labels, declared in (
                 (head.labels, head.label_encoding),
-                (student.labels, student.label_encoding),
+                (student.labels, student.encoding),
             )
         ]
         if encodings[0] != encodings[1]:
@@ -288,16 +277,16 @@ class Teachers:
         index = {label: i for i, label in enumerate(head.labels)}
         columns = torch.tensor([index.get(label, -1) for label in student.labels])
         own = columns.clamp(min=0)
-        potentials = head.transitions[own][:, own], head.start[own], head.end[own]
-        if student.constrain_crf:
-            # The teacher's distribution given that the student can say it at all.
-            potentials = constrained_potentials(student, *potentials)
-        matched = _Matched(*(tensor.to(self._device) for tensor in (columns, *potentials)))
+        potentials = Potentials(head.transitions[own][:, own], head.start[own], head.end[own])
+        # The teacher's distribution given that the student can say it at all.
+        matched = _Matched(columns, *potentials.plus(student.constraints))
         self._matched[archive] = matched
         return matched
 
     @torch.no_grad()
-    def chains(self, sentences: Sequence[Sentence]) -> List[Tuple[LinearChain, Tensor]]:
+    def chains(
+        self, sentences: Sequence[Sentence], device: torch.device
+    ) -> List[Tuple[LinearChain, Tensor]]:
         """
         The teachers' distributions over the student's labels, for a batch of sentences of any
         languages, given that a sequence is one that the student's constraints allow. Labels that a
@@ -316,6 +305,7 @@ class Teachers:
                 sentences,
                 [own[rank] if rank < len(own) else None for own in archives],
                 [1 / len(own) for own in archives],
+                device,
             )
             for rank in range(max(map(len, archives)))
         ]
@@ -325,21 +315,21 @@ class Teachers:
         sentences: Sequence[Sentence],
         archives: Sequence[Optional[str]],
         shares: Sequence[float],
+        device: torch.device,
     ) -> Tuple[LinearChain, Tensor]:
         """
         One chain of a batch of sentences, each by the teacher named for it, if any, and for those
         that have one the share that it has in their loss.
         """
-        batch, labels = len(sentences), len(self._student.labels)
+        batch, labels = len(sentences), len(self._space.labels)
         lengths = [len(words) for words, _ in sentences]
-        device = self._device
         emissions = torch.zeros(batch, max(lengths), labels, device=device)
         transitions = torch.zeros(batch, labels, labels, device=device)
         start, end = (torch.zeros(batch, labels, device=device) for _ in range(2))
         weights = torch.zeros(batch, device=device)
         for archive in dict.fromkeys(a for a in archives if a is not None):
             rows = [row for row, own in enumerate(archives) if own == archive]
-            matched = self._match(archive)
+            matched = _Matched(*(tensor.to(device) for tensor in self._match(archive)))
             teacher = self.sources.teacher(archive)
             scores = teacher.emissions([sentences[row] for row in rows], device)
             padded = numpy.zeros((len(rows), max(lengths), scores[0].shape[1]), numpy.float32)
@@ -353,8 +343,8 @@ class Teachers:
         mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
         return LinearChain(emissions, transitions, mask.to(device), start, end), weights
 
-    def fill(self, sentences: Iterable[Sentence]) -> None:
-        self.sources.fill(sentences, self._device)
+    def fill(self, sentences: Iterable[Sentence], device: torch.device) -> None:
+        self.sources.fill(sentences, device)
 
 
 class TeacherSources:

@@ -13,10 +13,11 @@ from structkd_allennlp.distillation.target_store import TargetStore
 from structkd_allennlp.distillation.teachers import TeacherArchives, Teachers
 from structkd_allennlp.models.structured_crf_tagger import (
     StructuredCrfTagger,
-    emission_scores,
+    TaggerOutput,
     labelled_sentences,
 )
 from structkd_allennlp.modules.linear_chain import LinearChain
+from structkd_allennlp.modules.tagger_chain import emission_scores
 
 
 @Model.register("structure_kd")
@@ -83,7 +84,7 @@ class StructureKD(Model):
                 "structured_crf_tagger"
             )
         self.student = student
-        self.teachers = Teachers(teachers, student, target_store, unmatched_labels)
+        self.teachers = Teachers(teachers, student.label_space, target_store, unmatched_labels)
         self.objective = objective
         self.interpolation = interpolation
         # How far training has come, in epochs. The callback keeps it up to date.
@@ -113,7 +114,7 @@ class StructureKD(Model):
 
         # Returns
 
-        What the student returns. In training `logits`, `mask` and the interpolated `loss`.
+        What the student returns, in training with the interpolated `loss`.
         """
         if not self.training:
             return self.student(tokens=tokens, tags=tags, metadata=metadata, **kwargs)
@@ -125,14 +126,17 @@ class StructureKD(Model):
         weight = 1.0
         labelled = torch.zeros(0) if tags is None else labelled_sentences(tags)
         if tags is not None and labelled.any():
-            nll = self.student.negative_log_likelihood(chain, logits, mask, tags, metadata)
+            nll = self.student.nll(chain, tags, metadata)
             weight = self._weight()
             weights = torch.ones_like(nll).masked_fill(labelled, weight)
             losses = weights * distillation_losses + (1 - weights) * nll
             self._averages["nll_loss"]((nll.sum() / labelled.sum()).item())
         self._averages["lambda"](weight)
         self._averages["distillation_loss"](distillation_losses.mean().item())
-        return {"logits": logits, "mask": mask, "loss": losses.mean()}
+        output = TaggerOutput(chain, logits=logits, mask=mask, loss=losses.mean())
+        if self.student.decode_in_training:
+            output.update(self.student.decoded(chain, tags, metadata))
+        return output
 
     def _distillation_losses(
         self, chain: LinearChain, metadata: Sequence[Mapping[str, Any]]
@@ -141,7 +145,7 @@ class StructureKD(Model):
         sentences = [(sentence["words"], sentence.get("language")) for sentence in metadata]
         losses = [
             self.objective(teacher, chain) * weights
-            for teacher, weights in self.teachers.chains(sentences)
+            for teacher, weights in self.teachers.chains(sentences, chain.mask.device)
         ]
         return torch.stack(losses).sum(0)
 

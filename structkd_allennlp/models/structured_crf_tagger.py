@@ -1,27 +1,41 @@
 import logging
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-import allennlp.nn.util as util
 import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models.model import Model
-from allennlp.models.simple_tagger import SimpleTagger
 from allennlp.modules import Seq2SeqEncoder, TextFieldEmbedder
-from allennlp.modules.conditional_random_field import (
-    ConditionalRandomFieldWeightEmission,
-    ConditionalRandomFieldWeightLannoy,
-    ConditionalRandomFieldWeightTrans,
-)
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 from torch import Tensor
 
 from structkd_allennlp.data.fields.tag_sequence_field import UNKNOWN_TAG, UNLABELLED_TAG
-from structkd_allennlp.modules.entity_spans import EntityProbability, entity_spans, scheme_of
-from structkd_allennlp.modules.linear_chain import LinearChain
+from structkd_allennlp.data.tag_schemes import chunk_boundaries, entity_spans, scheme_of
+from structkd_allennlp.modules.entity_probability import EntityProbability
+from structkd_allennlp.modules.linear_chain import KBest, LinearChain
+from structkd_allennlp.modules.tagger_chain import (
+    LabelSpace,
+    chain_of,
+    constraints_of,
+    emission_scores,
+    label_names,
+    weighted_chain,
+)
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 
 logger = logging.getLogger(__name__)
+
+
+class TaggerOutput(Dict[str, Any]):
+    """
+    What a forward pass returns, with the distribution that it comes from, so that
+    `make_output_human_readable` need not run forward-backward again. (An entry of the dictionary
+    would have to be something that AllenNLP can split into sentences.)
+    """
+
+    def __init__(self, chain: LinearChain, **values: Any) -> None:
+        super().__init__(**values)
+        self.chain = chain
 
 
 @Model.register("structured_crf_tagger")
@@ -79,8 +93,15 @@ class StructuredCrfTagger(CrfTagger):
         marginals: bool = False,
         decode_in_training: bool = False,
         verbose_metrics: bool = False,
+        weight_strategy: Optional[str] = None,
         **kwargs: Any,
     ) -> None:
+        if weight_strategy == "lannoy":
+            raise ConfigurationError(
+                'under the weight_strategy "lannoy" there is no distribution over label sequences, '
+                "so neither marginals nor distillation would mean anything: use "
+                '"emission" or "emission_transition"'
+            )
         if constrain_crf and not label_encoding:
             raise ConfigurationError(
                 "constrain_crf is true, but there is no label_encoding that says which transitions "
@@ -93,6 +114,7 @@ class StructuredCrfTagger(CrfTagger):
             label_encoding=label_encoding,
             constrain_crf_decoding=True if constrain_crf else constrain_crf_decoding,
             verbose_metrics=verbose_metrics,
+            weight_strategy=weight_strategy,
             **kwargs,
         )
         self.labels = label_names(self)
@@ -112,29 +134,31 @@ class StructuredCrfTagger(CrfTagger):
         self.metrics: Dict[str, Any] = {}
         self._f1_metric = self._f_beta_measure = None
         self.tagging_metrics = MultilingualTaggingMetrics(self.calculate_span_f1, verbose_metrics)
+        self._entity_probability = EntityProbability(chunk_boundaries(self.labels))
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """The label sequences that have any probability."""
+        constraints = constraints_of(self) if self.constrain_crf else None
+        return LabelSpace(self.labels, self.label_encoding, constraints)
 
     def chain(self, logits: Tensor, mask: Tensor) -> LinearChain:
         """
         The distribution over label sequences, from emission scores `(batch, length, labels)` and
         a mask `(batch, length)`.
         """
-        return linear_chain(self, logits, mask, constrained=self.constrain_crf)
+        return chain_of(self, logits, mask, constrained=self.constrain_crf)
 
-    def decode(self, chain: LinearChain, logits: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor]:
-        """
-        The `top_k` paths `(batch, k, length)` and their scores `(batch, k)`; minus infinity where
-        there are fewer.
-        """
+    def decode(self, chain: LinearChain) -> KBest:
+        """The `top_k` best paths of the tagger's chain."""
         if not self.constrain_crf:
             # constrain_crf_decoding may restrict what is decoded, though not the distribution.
-            chain = linear_chain(self, logits, mask, constrained=True)
+            chain = chain_of(self, chain.emissions, chain.mask, constrained=True)
         return chain.k_best(self.top_k)
 
-    def negative_log_likelihood(
+    def nll(
         self,
         chain: LinearChain,
-        logits: Tensor,
-        mask: Tensor,
         tags: Tensor,
         metadata: Optional[Sequence[Mapping[str, Any]]] = None,
         ignore_loss_on_o_tags: Optional[bool] = None,
@@ -146,13 +170,14 @@ class StructuredCrfTagger(CrfTagger):
         # Parameters
 
         chain : `LinearChain`
-            `self.chain(logits, mask)`.
+            The tagger's, of these sentences.
         tags : `Tensor`
             `(batch, length)`, with `UNKNOWN_TAG` where the vocabulary lacks the label, and
             `UNLABELLED_TAG` throughout an unlabelled sentence.
         """
         if ignore_loss_on_o_tags is None:
             ignore_loss_on_o_tags = self.ignore_loss_on_o_tags
+        mask = chain.mask
         unknown = mask & (tags == UNKNOWN_TAG)
         if self.training and unknown.any():
             self._refuse_unknown_tags(unknown, metadata)
@@ -160,13 +185,7 @@ class StructuredCrfTagger(CrfTagger):
         if ignore_loss_on_o_tags:
             outside = self.vocab.get_token_index("O", namespace=self.label_namespace)
             free = free | (mask & (tags == outside))
-        if isinstance(self.crf, ConditionalRandomFieldWeightLannoy):
-            # This weighting is no longer a distribution, so there is no chain for it.
-            one_by_one = zip(logits, tags.clamp(min=0), mask, strict=True)
-            losses = [-self.crf(*(x.unsqueeze(0) for x in one)) for one in one_by_one]
-            return torch.stack(losses) * labelled_sentences(tags)
-
-        chain = self._loss_chain(chain, logits, mask)
+        chain = weighted_chain(self, chain, self.constrain_crf)
         if free.any():
             log_likelihood = chain.log_prob_of_observed(tags, ~free)
         else:
@@ -183,7 +202,7 @@ class StructuredCrfTagger(CrfTagger):
         metadata: Optional[Sequence[Mapping[str, Any]]] = None,
         ignore_loss_on_o_tags: Optional[bool] = None,
         **kwargs: Any,  # to allow for a more general dataset reader that passes args we don't need
-    ) -> Dict[str, Any]:
+    ) -> TaggerOutput:
         """
         # Parameters
 
@@ -219,23 +238,35 @@ class StructuredCrfTagger(CrfTagger):
         """
         logits, mask = emission_scores(self, tokens)
         chain = self.chain(logits, mask)
-        output: Dict[str, Any] = {"logits": logits, "mask": mask}
+        output = TaggerOutput(chain, logits=logits, mask=mask)
         if metadata is not None:
             output["words"] = [sentence["words"] for sentence in metadata]
         if tags is not None:
-            losses = self.negative_log_likelihood(
-                chain, logits, mask, tags, metadata, ignore_loss_on_o_tags
-            )
+            losses = self.nll(chain, tags, metadata, ignore_loss_on_o_tags)
             counted = labelled_sentences(tags) & ~torch.isposinf(losses)
             output["loss"] = losses[counted].sum() / counted.sum().clamp(min=1)
-        if self.training and not self.decode_in_training:
-            return output
+        if not self.training or self.decode_in_training:
+            output.update(self.decoded(chain, tags, metadata))
+        return output
 
-        paths, scores = self.decode(chain, logits, mask)
-        lengths = mask.sum(1).tolist()
+    def decoded(
+        self,
+        chain: LinearChain,
+        tags: Optional[Tensor] = None,
+        metadata: Optional[Sequence[Mapping[str, Any]]] = None,
+    ) -> Dict[str, Any]:
+        """
+        What `forward` returns where it decodes. Counts the predictions in the metrics if there are
+        gold tags.
+        """
+        paths, scores = self.decode(chain)
+        lengths = chain.lengths.tolist()
         best = paths[:, 0].tolist()
-        output["tags"] = [path[:n] for path, n in zip(best, lengths, strict=True)]
-        output["top_k_paths"], output["top_k_scores"] = paths, scores
+        output: Dict[str, Any] = {
+            "tags": [path[:n] for path, n in zip(best, lengths, strict=True)],
+            "top_k_paths": paths,
+            "top_k_scores": scores,
+        }
         if self.marginals:
             output["marginals"] = chain.marginals
         if tags is not None:
@@ -256,7 +287,10 @@ class StructuredCrfTagger(CrfTagger):
         marginals : `List[Dict[str, float]]`
             For each token, a probability by label; only if the model was asked for them.
         """
-        chain = self.chain(output_dict["logits"], output_dict["mask"])
+        if isinstance(output_dict, TaggerOutput):
+            chain = output_dict.chain
+        else:
+            chain = self.chain(output_dict["logits"], output_dict["mask"])
         marginals = chain.marginals
         paths = output_dict["tags"]
         output_dict["tags"] = [self._names(path) for path in paths]
@@ -264,14 +298,13 @@ class StructuredCrfTagger(CrfTagger):
             marginals[b, torch.arange(len(path)), path].tolist() for b, path in enumerate(paths)
         ]
         if self.calculate_span_f1:
-            probability = EntityProbability(self.labels)
             pairs = chain.pair_marginals
             output_dict["entities"] = [
                 [
                     {
                         **span._asdict(),
-                        "probability": probability(
-                            marginals[b, : len(tags)], pairs[b, : len(tags) - 1], span
+                        "probability": self._entity_probability(
+                            marginals[b, : len(tags)], pairs[b, : len(tags) - 1], *span
                         ),
                     }
                     for span in entity_spans(tags)
@@ -338,16 +371,6 @@ class StructuredCrfTagger(CrfTagger):
         languages = [sentence.get("language") for sentence in sentences]
         self.tagging_metrics([self._names(predicted[b]) for b in rows], gold, languages)
 
-    def _loss_chain(self, chain: LinearChain, logits: Tensor, mask: Tensor) -> LinearChain:
-        """`chain`, or with the parent's `label_weights` the one that these make of it."""
-        by_emission = isinstance(self.crf, ConditionalRandomFieldWeightEmission)
-        by_transition = isinstance(self.crf, ConditionalRandomFieldWeightTrans)
-        if not by_emission and not by_transition:
-            return chain
-        weights = torch.as_tensor(self.crf.label_weights)
-        transitions = self.crf.transitions * weights.unsqueeze(1) if by_transition else None
-        return linear_chain(self, logits * weights, mask, self.constrain_crf, transitions)
-
     def _refuse_unknown_tags(
         self, unknown: Tensor, metadata: Optional[Sequence[Mapping[str, Any]]]
     ) -> None:
@@ -378,99 +401,6 @@ class StructuredCrfTagger(CrfTagger):
         )
 
 
-def label_names(tagger: Union[CrfTagger, SimpleTagger]) -> List[str]:
-    """The labels of a tagger in the order of its scores."""
-    namespace = tagger.label_namespace
-    names = tagger.vocab.get_index_to_token_vocabulary(namespace)
-    return [names[i] for i in range(tagger.vocab.get_vocab_size(namespace))]
-
-
 def labelled_sentences(tags: Tensor) -> Tensor:
     """`(batch,)`, bool: which sentences have gold tags `(batch, length)`."""
     return tags[:, 0] != UNLABELLED_TAG
-
-
-def emission_scores(
-    tagger: Union[CrfTagger, SimpleTagger], tokens: TextFieldTensors
-) -> Tuple[Tensor, Tensor]:
-    """
-    The part of a tagger's forward pass before any inference, of our tagger or one of AllenNLP's:
-    the logits `(batch, length, labels)` and the mask `(batch, length)`.
-    """
-    # A simple_tagger has neither of these.
-    dropout, feedforward = getattr(tagger, "dropout", None), getattr(tagger, "_feedforward", None)
-    mask = util.get_text_field_mask(tokens)
-    hidden = tagger.text_field_embedder(tokens)
-    if dropout:
-        hidden = dropout(hidden)
-    hidden = tagger.encoder(hidden, mask)
-    if dropout:
-        hidden = dropout(hidden)
-    if feedforward is not None:
-        hidden = feedforward(hidden)
-    return tagger.tag_projection_layer(hidden), mask
-
-
-def forbidden_transitions(tagger: CrfTagger) -> Tuple[Tensor, Tensor, Tensor]:
-    """
-    What the tagger's label encoding does not allow: `(labels, labels)` as `[from, to]`, `(labels,)`
-    at the start and `(labels,)` at the end; all false for a tagger without constraints.
-    """
-    allowed = tagger.crf._constraint_mask > 0
-    n = tagger.num_tags
-    return ~allowed[:n, :n], ~allowed[n, :n], ~allowed[:n, n + 1]
-
-
-def crf_potentials(tagger: CrfTagger) -> Tuple[Tensor, Tensor, Tensor]:
-    """
-    The potentials of the transitions, `(labels, labels)` as `[from, to]`, of the start and of the
-    end, `(labels,)`, of a CRF tagger, ours or AllenNLP's, without its constraints.
-    """
-    crf = tagger.crf
-    if tagger.include_start_end_transitions:
-        return crf.transitions, crf.start_transitions, crf.end_transitions
-    zeros = crf.transitions.new_zeros(tagger.num_tags)
-    return crf.transitions, zeros, zeros
-
-
-def constrained_potentials(
-    tagger: CrfTagger, transitions: Tensor, start: Tensor, end: Tensor
-) -> Tuple[Tensor, Tensor, Tensor]:
-    """These potentials, minus infinity where the tagger's label encoding does not allow a label."""
-    no_step, no_start, no_end = (
-        forbidden.to(transitions.device) for forbidden in forbidden_transitions(tagger)
-    )
-    return (
-        transitions.masked_fill(no_step, -torch.inf),
-        start.masked_fill(no_start, -torch.inf),
-        end.masked_fill(no_end, -torch.inf),
-    )
-
-
-def linear_chain(
-    tagger: CrfTagger,
-    logits: Tensor,
-    mask: Tensor,
-    constrained: bool,
-    transitions: Optional[Tensor] = None,
-) -> LinearChain:
-    """
-    The distribution of a CRF tagger, ours or AllenNLP's.
-
-    # Parameters
-
-    logits : `Tensor`
-        `(batch, length, labels)`.
-    mask : `Tensor`
-        `(batch, length)`.
-    constrained : `bool`
-        Whether the transitions that the tagger's constraints do not allow are forbidden.
-    transitions : `Tensor`, optional
-        `(labels, labels)`, in place of the tagger's own.
-    """
-    own, start, end = crf_potentials(tagger)
-    potentials = (own if transitions is None else transitions, start, end)
-    if constrained:
-        potentials = constrained_potentials(tagger, *potentials)
-    transitions, start, end = potentials
-    return LinearChain(logits, transitions, mask, start, end)

@@ -125,8 +125,6 @@ class StructuredTaggerPredictor(Predictor):
     def predict_batch_instance(self, instances: List[Instance]) -> List[JsonDict]:
         if not instances:
             return []
-        for instance in instances:
-            self._dataset_reader.apply_token_indexers(instance)
         outputs = sanitize(self._model.forward_on_instances(instances))
         return [self._result(*pair) for pair in zip(instances, outputs, strict=True)]
 

@@ -34,8 +34,8 @@ from allennlp_models.tagging.models.crf_tagger import CrfTagger
 
 from structkd_allennlp.commands.distillation_targets import fill_target_store
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
-from structkd_allennlp.models.structured_crf_tagger import label_names
-from structkd_allennlp.modules.entity_spans import entity_spans
+from structkd_allennlp.data.tag_schemes import entity_spans
+from structkd_allennlp.modules.tagger_chain import label_names
 from structkd_allennlp.suite.files import (
     COUNTS_NAME,
     RUN_NAME,

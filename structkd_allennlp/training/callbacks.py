@@ -54,7 +54,8 @@ class StructureKDCallback(TrainerCallback):
         languages = {language for _, language in map(sentence_of, instances())}
         model.teachers.load(sorted(languages, key=str))
         if model.teachers.sources.store is not None:
-            model.teachers.fill(map(sentence_of, instances()))
+            device = model.student.crf.transitions.device
+            model.teachers.fill(map(sentence_of, instances()), device)
         # A recovered run counts as well, so that it uses as many random numbers: with noise in its
         # sorting, a sampler has to sample to know its length, and does not always find the same.
         steps_per_epoch = _count_steps(trainer)

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from allennlp.common.util import is_distributed
 from allennlp.training.metrics import Metric
 
-from structkd_allennlp.modules.entity_spans import entity_spans
+from structkd_allennlp.data.tag_schemes import entity_spans
 
 # What one key of a counter counts: (language, quantity, type), where type is an entity type, or a
 # label where tokens are what is scored.

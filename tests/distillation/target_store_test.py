@@ -16,6 +16,8 @@ from structkd_allennlp.distillation.target_store import TargetStore, TeacherHead
 from structkd_allennlp.distillation.teachers import Teachers, TeacherSources
 from tests.distillation.teachers_test import LABELS, SENTENCES, archived, student
 
+CPU = torch.device("cpu")
+
 WORDS = ["Ada", "met", "Bob"]
 SCORES = numpy.random.default_rng(0).normal(0, 30, (3, 5)).astype(numpy.float32)
 
@@ -196,14 +198,14 @@ def test_a_warm_store_gives_what_the_teachers_give(tmp_path, no_models, half):
         "de": [archived(tmp_path / f"de{i}", LABELS[::-1], seed=i)[0] for i in (2, 3)],
     }
     sentences = [*SENTENCES, (["New"], "de"), (["Ada", "New"], "de")]
-    online = Teachers(archives, student()).chains(sentences)
+    online = Teachers(archives, student().label_space).chains(sentences, CPU)
     store = TargetStore(str(tmp_path / "s"), half_precision=half)
-    Teachers(archives, student(), store).fill(sentences)
+    Teachers(archives, student().label_space, store).fill(sentences, CPU)
     no_models()
-    stored = Teachers(archives, student(), store)
+    stored = Teachers(archives, student().label_space, store)
     stored.load(["en", "de"])
     for (mine, weights), (theirs, their_weights) in zip(
-        stored.chains(sentences), online, strict=True
+        stored.chains(sentences, CPU), online, strict=True
     ):
         assert torch.equal(weights, their_weights)
         tolerance = {"rtol": 1e-2, "atol": 1e-2} if half else {"rtol": 1e-5, "atol": 1e-6}
@@ -211,18 +213,18 @@ def test_a_warm_store_gives_what_the_teachers_give(tmp_path, no_models, half):
         torch.testing.assert_close(mine.pair_marginals, theirs.pair_marginals, **tolerance)
     # A sentence that nobody asked for before needs the model.
     with pytest.raises(NotNeeded):
-        stored.chains([(["unheard", "of"], "en")])
+        stored.chains([(["unheard", "of"], "en")], CPU)
 
 
 def test_training_fills_what_is_missing(tmp_path, no_models):
     archive, _ = archived(tmp_path / "t", LABELS)
     store = TargetStore(str(tmp_path / "s"))
     one = student()
-    Teachers(archive, one, store).chains(SENTENCES[:1])
-    teacher = Teachers(archive, one, store)
-    teacher.chains(SENTENCES)
+    Teachers(archive, one.label_space, store).chains(SENTENCES[:1], CPU)
+    teacher = Teachers(archive, one.label_space, store)
+    teacher.chains(SENTENCES, CPU)
     no_models()
-    Teachers(archive, one, store).chains(SENTENCES)
+    Teachers(archive, one.label_space, store).chains(SENTENCES, CPU)
 
 
 def test_fill_deals_with_each_sentence_once(tmp_path, monkeypatch):

@@ -15,7 +15,9 @@ from allennlp.models.archival import archive_model
 from structkd_allennlp.data.dataset_readers import ConllReader
 from structkd_allennlp.data.folds import fold_of
 from structkd_allennlp.distillation.teachers import CrossFitted, Teacher, Teachers
-from structkd_allennlp.models.structured_crf_tagger import emission_scores, linear_chain
+from structkd_allennlp.modules.tagger_chain import chain_of, emission_scores
+
+CPU = torch.device("cpu")
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCES = [(["Ada", "met", "Bob"], "en"), (["New", "York"], "en")]
@@ -60,13 +62,13 @@ def test_labels_are_matched_by_name(tmp_path, type_, reader):
     """Whatever order the teacher has its labels in, and if it has fewer than the student."""
     own_labels = ["I-PER", "B-PER", "O"]
     archive, model = archived(tmp_path / "t", own_labels, reader, type_)
-    ((chain, weights),) = Teachers(archive, student()).chains(SENTENCES)
+    ((chain, weights),) = Teachers(archive, student().label_space).chains(SENTENCES, CPU)
     assert weights.tolist() == [1.0, 1.0]
     assert chain.mask.tolist() == [[True] * 3, [True, True, False]]
     for b, (words, _) in enumerate(SENTENCES):
         ids = torch.tensor([[model.vocab.get_token_index(w, "tokens") for w in words]])
         output = model(tokens={"tokens": {"tokens": ids}})
-        own = linear_chain(model, output["logits"], output["mask"], constrained=False)
+        own = chain_of(model, output["logits"], output["mask"], constrained=False)
         for i, label in enumerate(LABELS):
             column = chain.marginals[b, : len(words), i]
             if label in own_labels:
@@ -83,7 +85,9 @@ def test_batches_of_several_languages(tmp_path):
     one = student()
     sentences = [["Ada"], ["New", "York", "Ada"], ["Ada", "Ada"]]
     languages = ["de", "en", "de"]
-    first, second = Teachers(archives, one).chains(list(zip(sentences, languages, strict=True)))
+    first, second = Teachers(archives, one.label_space).chains(
+        list(zip(sentences, languages, strict=True)), CPU
+    )
     assert first[1].tolist() == [0.5, 1.0, 0.5]
     assert second[1].tolist() == [0.5, 0.0, 0.5]
     for rank, (chain, weights) in enumerate([first, second]):
@@ -91,7 +95,7 @@ def test_batches_of_several_languages(tmp_path):
             if not weights[row]:
                 continue
             archive = archives[language] if language == "en" else archives["de"][rank]
-            ((alone, _),) = Teachers(archive, one).chains([(words, language)])
+            ((alone, _),) = Teachers(archive, one.label_space).chains([(words, language)], CPU)
             n = len(words)
             torch.testing.assert_close(chain.marginals[row, :n], alone.marginals[0])
             torch.testing.assert_close(chain.pair_marginals[row, : n - 1], alone.pair_marginals[0])
@@ -100,9 +104,9 @@ def test_batches_of_several_languages(tmp_path):
 def test_labels_that_the_student_lacks(tmp_path):
     archive, _ = archived(tmp_path / "t", [*LABELS, "B-EVENT"])
     with pytest.raises(ConfigurationError, match=r"t/model.tar.gz has labels.*\['B-EVENT'\]"):
-        Teachers(archive, student()).load(["en"])
-    renormalised = Teachers(archive, student(), unmatched_labels="renormalise")
-    ((chain, _),) = renormalised.chains(SENTENCES)
+        Teachers(archive, student().label_space).load(["en"])
+    renormalised = Teachers(archive, student().label_space, unmatched_labels="renormalise")
+    ((chain, _),) = renormalised.chains(SENTENCES, CPU)
     torch.testing.assert_close(chain.marginals.sum(-1), chain.mask.float())
 
 
@@ -110,23 +114,25 @@ def test_another_label_encoding(tmp_path):
     labels = ["O", "U-PER", "B-PER", "L-PER"]
     archive, _ = archived(tmp_path / "t", labels, label_encoding="BIOUL")
     with pytest.raises(ConfigurationError, match=r"encoding is BIOUL and the student's BIO;"):
-        Teachers(archive, student()).load(["en"])
+        Teachers(archive, student().label_space).load(["en"])
     with pytest.raises(ConfigurationError, match="same label_encoding"):
-        Teachers(archive, student(), unmatched_labels="renormalise").load(["en"])
+        Teachers(archive, student().label_space, unmatched_labels="renormalise").load(["en"])
 
 
 def test_another_task(tmp_path):
     archive, _ = archived(tmp_path / "t", ["NOUN", "VERB"])
-    other = Teachers(archive, tagger(["ADJ", "ADV"])[0], unmatched_labels="renormalise")
+    other = Teachers(archive, tagger(["ADJ", "ADV"])[0].label_space, unmatched_labels="renormalise")
     with pytest.raises(ConfigurationError, match="no label in common"):
         other.load(["en"])
-    teachers = Teachers(archive, student(), unmatched_labels="renormalise")
+    teachers = Teachers(archive, student().label_space, unmatched_labels="renormalise")
     with pytest.raises(ConfigurationError, match="another scheme"):
         teachers.load(["en"])
 
 
 def test_missing_archives_are_all_looked_for_before_any_is_loaded(tmp_path):
-    teachers = Teachers({"en": "fixtures/teachers/en.tar.gz", "de": "no/such.tar.gz"}, student())
+    teachers = Teachers(
+        {"en": "fixtures/teachers/en.tar.gz", "de": "no/such.tar.gz"}, student().label_space
+    )
     with pytest.raises(ConfigurationError, match=r"language 'de' is missing: there is no no/such"):
         teachers.load(["en", "de"])
     assert not teachers.sources._opened
@@ -169,7 +175,7 @@ def test_an_archive_of_another_kind_of_model(tmp_path):
     Params({"dataset_reader": READER, "model": config}).to_file(str(tmp_path / "config.json"))
     vocab.save_to_files(str(tmp_path / "vocabulary"))
     torch.save(model.state_dict(), tmp_path / "best.th")
-    with pytest.raises(ConfigurationError, match="is a BasicClassifier, not a tagger"):
+    with pytest.raises(ConfigurationError, match="a BasicClassifier is not a tagger"):
         Teacher(str(tmp_path))
 
 
@@ -189,7 +195,7 @@ def test_a_teacher_of_word_pieces(tmp_path):
     )
     # Many pieces a word, and more of them than the transformer takes at once.
     sentences = [*SENTENCES, (["Unsegmentable", "überlange", "Wörter", "😀"] * 4, "de")]
-    ((chain, _),) = Teachers(archive, student()).chains(sentences)
+    ((chain, _),) = Teachers(archive, student().label_space).chains(sentences, CPU)
     assert chain.lengths.tolist() == [3, 2, 16]
     torch.testing.assert_close(chain.marginals.sum(-1), chain.mask.float())
     for b, (words, language) in enumerate(sentences):
@@ -206,7 +212,7 @@ def test_a_teacher_of_word_pieces(tmp_path):
         batch = Batch([instance])
         batch.index_instances(model.vocab)
         scores = emission_scores(model, batch.as_tensor_dict()["tokens"])
-        alone = linear_chain(model, *scores, constrained=False)
+        alone = chain_of(model, *scores, constrained=False)
         torch.testing.assert_close(
             chain.marginals[b, : len(words)], alone.marginals[0], rtol=1e-4, atol=1e-5
         )
@@ -215,7 +221,7 @@ def test_a_teacher_of_word_pieces(tmp_path):
 def test_a_softmax_teacher(tmp_path):
     """A simple_tagger has no transitions: its marginals are its softmax."""
     archive, model = archived(tmp_path / "t", LABELS[::-1], type_="simple_tagger")
-    ((chain, _),) = Teachers(archive, student()).chains(SENTENCES)
+    ((chain, _),) = Teachers(archive, student().label_space).chains(SENTENCES, CPU)
     for b, (words, _) in enumerate(SENTENCES):
         ids = torch.tensor([[model.vocab.get_token_index(w, "tokens") for w in words]])
         own = model(tokens={"tokens": {"tokens": ids}})["class_probabilities"]
@@ -225,15 +231,15 @@ def test_a_softmax_teacher(tmp_path):
 def test_cross_fitted_teachers(tmp_path):
     archives = [archived(tmp_path / f"fold{i}", LABELS, seed=i)[0] for i in (1, 2, 3)]
     one = student()
-    teachers = Teachers({"en": CrossFitted(archives)}, one)
+    teachers = Teachers({"en": CrossFitted(archives)}, one.label_space)
     sentences = [([f"word{i}", "York"], "en") for i in range(12)]
     teachers.load(["en"])
-    ((chain, weights),) = teachers.chains(sentences)
+    ((chain, weights),) = teachers.chains(sentences, CPU)
     assert weights.tolist() == [1.0] * 12
     folds = [fold_of(words, 3) for words, _ in sentences]
     assert set(folds) == {1, 2, 3}
     for row, fold in enumerate(folds):
-        ((alone, _),) = Teachers(archives[fold - 1], one).chains([sentences[row]])
+        ((alone, _),) = Teachers(archives[fold - 1], one.label_space).chains([sentences[row]], CPU)
         torch.testing.assert_close(chain.marginals[row], alone.marginals[0])
     with pytest.raises(ConfigurationError, match="2 archives or more"):
         CrossFitted(archives[:1])
@@ -241,14 +247,14 @@ def test_cross_fitted_teachers(tmp_path):
 
 def test_a_reader_that_changes_the_words(tmp_path):
     archive, _ = archived(tmp_path / "t", LABELS)
-    teachers = Teachers(archive, student())
+    teachers = Teachers(archive, student().label_space)
     reader = teachers.sources.teacher(archive)._loaded()._reader
     text_to_instance = reader.text_to_instance
     reader.text_to_instance = lambda tokens, **kw: text_to_instance(tokens[:1], **kw)
     with pytest.raises(
         ConfigurationError, match=r"scores \[1, 1\] words for sentences of \[3, 2\]"
     ):
-        teachers.chains(SENTENCES)
+        teachers.chains(SENTENCES, CPU)
 
 
 def test_a_distilled_student_teaches(tmp_path):
@@ -266,5 +272,7 @@ def test_a_distilled_student_teaches(tmp_path):
     model.vocab.save_to_files(str(tmp_path / "kd" / "vocabulary"))
     state = {f"student.{name}": value for name, value in model.state_dict().items()}
     torch.save(state, tmp_path / "kd" / "best.th")
-    ((chain, _),) = Teachers(archive_model(tmp_path / "kd"), student()).chains(SENTENCES)
+    ((chain, _),) = Teachers(archive_model(tmp_path / "kd"), student().label_space).chains(
+        SENTENCES, CPU
+    )
     torch.testing.assert_close(chain.marginals.sum(-1), chain.mask.float())

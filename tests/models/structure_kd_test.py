@@ -11,7 +11,7 @@ from allennlp.common.testing import ModelTestCase
 from allennlp.data import Batch
 from allennlp.models import Model, load_archive
 
-from structkd_allennlp.models.structured_crf_tagger import emission_scores
+from structkd_allennlp.modules.tagger_chain import emission_scores
 
 CONFIG = "training_configs/posterior_kd.jsonnet"
 DEV = "fixtures/conll/{language}/dev.txt"
@@ -70,6 +70,15 @@ class TestStructureKD(ModelTestCase):
             metrics = model.get_metrics(reset=True)
             assert metrics["lambda"] == weight
             assert metrics["nll_loss"] == pytest.approx(nll.item(), abs=1e-4)
+
+    def test_decodes_in_training_if_asked(self):
+        batch = self.batch(self.instances[:4])
+        model = self.model_with(interpolation={"type": "constant", "value": 0.5})
+        assert "tags" not in model(**batch)
+        assert "accuracy" not in model.get_metrics(reset=True)
+        model.student.decode_in_training = True
+        assert len(model(**batch)["tags"]) == 4
+        assert 0 <= model.get_metrics(reset=True)["accuracy"] <= 1
 
     def test_teachers_are_no_part_of_the_model(self):
         model = self.model_with(interpolation={"type": "constant", "value": 0.5})

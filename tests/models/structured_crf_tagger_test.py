@@ -15,12 +15,9 @@ from allennlp_models.tagging.models.crf_tagger import CrfTagger
 
 from structkd_allennlp.data.dataset_readers import ConllReader
 from structkd_allennlp.data.fields.tag_sequence_field import UNKNOWN_TAG
-from structkd_allennlp.models.structured_crf_tagger import (
-    StructuredCrfTagger,
-    emission_scores,
-    forbidden_transitions,
-)
-from structkd_allennlp.modules.entity_spans import entity_spans
+from structkd_allennlp.data.tag_schemes import entity_spans
+from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
+from structkd_allennlp.modules.tagger_chain import constraints_of, emission_scores
 
 SENTENCES = [
     ("Ada met Bob in New York", "B-PER O B-PER O B-LOC I-LOC"),
@@ -91,7 +88,6 @@ class TestStructuredCrfTagger(ModelTestCase):
         {"feedforward": {"input_dim": 5, "num_layers": 1, "hidden_dims": 4, "activations": "relu"}},
         {"label_weights": {"O": 0.3, "B-PER": 2.0}},
         {"label_weights": {"O": 0.3}, "weight_strategy": "emission_transition"},
-        {"label_weights": {"O": 0.3}, "weight_strategy": "lannoy"},
         {"dropout": 0.5},
         {"top_k": 3},
         {"initializer": {"regexes": [[".*transitions", {"type": "constant", "val": 0.3}]]}},
@@ -124,13 +120,18 @@ def test_loads_weights_of_the_parent():
     ours.load_state_dict(tagger("crf_tagger", seed=2).state_dict())
 
 
+def test_a_weighting_that_is_no_distribution_is_refused():
+    with pytest.raises(ConfigurationError, match="no distribution"):
+        tagger(label_weights={"O": 0.3}, weight_strategy="lannoy")
+
+
 def test_constrain_crf_needs_an_encoding():
     with pytest.raises(ConfigurationError, match="label_encoding"):
         tagger(label_encoding=None, constrain_crf=True)
 
 
 def legal_paths(model, n):
-    no_step, no_start, no_end = forbidden_transitions(model)
+    no_step, no_start, no_end = (x.isneginf() for x in constraints_of(model))
     for path in itertools.product(range(model.num_tags), repeat=n):
         steps = itertools.pairwise(path)
         if not (no_start[path[0]] or no_end[path[-1]] or any(no_step[a, b] for a, b in steps)):
@@ -200,6 +201,20 @@ def test_human_readable_output():
         assert spans == entity_spans(output["tags"])
         assert len(output["top_k"]) == 1
         assert output["top_k"][0]["tags"] == output["tags"]
+
+
+def test_one_chain_serves_a_prediction(monkeypatch):
+    model = tagger(marginals=True, constrain_crf=True).eval()
+    made = []
+    monkeypatch.setattr(
+        StructuredCrfTagger,
+        "chain",
+        lambda *given, chain=StructuredCrfTagger.chain: made.append(chain(*given)) or made[-1],
+    )
+    expected = model.make_output_human_readable(dict(model(**tensors())))
+    assert len(made) == 2
+    assert model.make_output_human_readable(model(**tensors()))["top_k"] == expected["top_k"]
+    assert len(made) == 3
 
 
 def test_does_not_decode_in_training_unless_asked(monkeypatch):

@@ -12,16 +12,16 @@ from allennlp.data.dataset_readers.dataset_reader import PathOrStr
 from allennlp.data.fields import MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
-from structkd_allennlp.data.dataset_readers.tag_schemes import (
+from structkd_allennlp.data.dataset_readers.text_files import input_error, open_text
+from structkd_allennlp.data.fields.sentence_metadata import SentenceMetadata
+from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, TagSequenceField
+from structkd_allennlp.data.folds import fold_of
+from structkd_allennlp.data.tag_schemes import (
     OUTPUT_SCHEMES,
     TagSchemeError,
     is_bioul,
     recode,
 )
-from structkd_allennlp.data.dataset_readers.text_files import input_error, open_text
-from structkd_allennlp.data.fields.sentence_metadata import SentenceMetadata
-from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, TagSequenceField
-from structkd_allennlp.data.folds import fold_of
 from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import (
     MULTI_LANGUAGE,
     blank_spacy_tokenizer,

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from seqeval.metrics.sequence_labeling import get_entities
 
-from structkd_allennlp.data.dataset_readers.tag_schemes import (
+from structkd_allennlp.data.tag_schemes import (
     TagSchemeError,
+    entity_spans,
     recode,
     spans_to_bio,
 )
@@ -95,3 +96,23 @@ def test_types_may_be_missing_or_hold_a_dash():
     assert recode(["B", "I", "O"], "BIOUL") == ["B", "L", "O"]
     assert recode(["I-B-x", "I-B-x"], "BIO") == ["B-B-x", "I-B-x"]
     assert spans_to_bio([("A", (1, 2)), ("A", (3, 3))], 4) == ["O", "B-A", "I-A", "B-A"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "spans"),
+    [
+        (["O", "I-A", "I-A", "B-A"], [("A", 1, 3), ("A", 3, 4)]),
+        (["B-A", "L-A", "U-B", "O"], [("A", 0, 2), ("B", 2, 3)]),
+        (["B-A", "M-A", "E-A", "S-B"], [("A", 0, 3), ("B", 3, 4)]),
+        (["I-A", "I-B"], [("A", 0, 1), ("B", 1, 2)]),
+        ([], []),
+    ],
+)
+def test_spans(tags, spans):
+    assert entity_spans(tags) == spans
+
+
+def test_bio_spans_are_those_of_seqeval():
+    for tags in product(["O", "B-A", "I-A", "B-B", "I-B"], repeat=3):
+        theirs = [(label, start, end + 1) for label, start, end in get_entities(list(tags))]
+        assert entity_spans(tags) == theirs

@@ -1,6 +1,6 @@
-"""Reading tags in one chunk scheme and writing them in another."""
+"""All that is known of tag strings: chunk schemes, recoding, and the entities that tags hold."""
 
-from typing import Iterable, List, Optional, Sequence
+from typing import Iterable, List, NamedTuple, Optional, Sequence
 
 from allennlp.data.dataset_readers.dataset_utils.span_utils import (
     TypedStringSpan,
@@ -11,9 +11,15 @@ from allennlp.data.dataset_readers.dataset_utils.span_utils import (
 from allennlp.modules.conditional_random_field.conditional_random_field import (
     is_transition_allowed,
 )
+from seqeval.metrics.sequence_labeling import end_of_chunk, get_entities, start_of_chunk
+
+from structkd_allennlp.modules.entity_probability import ChunkBoundaries
 
 OUTPUT_SCHEMES = ("BIO", "BIOUL")
 INPUT_SCHEMES = ("IOB1", *OUTPUT_SCHEMES)
+
+# seqeval reads BIO, IOB1 and BIOES. BIOUL and BMES differ from BIOES only in letters.
+_TO_BIOES = {"L": "E", "U": "S", "M": "I"}
 
 _PREFIXES = {"IOB1": "BIO", "BIO": "BIO", "BIOUL": "BIOUL"}
 
@@ -93,3 +99,51 @@ def _check(tags: Sequence[str], scheme: Optional[str]) -> None:
         and not is_transition_allowed(scheme, previous_prefix, previous_type, "END", "")
     ):
         raise TagSchemeError(len(tags) - 1, f"{previous!r} can not end a sentence in {scheme}")
+
+
+class EntitySpan(NamedTuple):
+    """An entity of type `label` over the tokens `start` to `end`, the latter exclusive."""
+
+    label: str
+    start: int
+    end: int
+
+
+def entity_spans(tags: Sequence[str]) -> List[EntitySpan]:
+    """
+    The entities of one sentence as conlleval counts them: an ill-formed start, such as an `I-PER`
+    after `O`, starts an entity. Reads BIO, IOB1, BIOUL, BIOES and BMES.
+    """
+    return [
+        EntitySpan(label, start, end + 1)
+        for label, start, end in get_entities([_bioes(tag) for tag in tags])
+    ]
+
+
+def chunk_boundaries(labels: Sequence[str]) -> ChunkBoundaries:
+    """Where entities start and end between these labels, by the rules of `entity_spans`."""
+    split = []
+    for tag in map(_bioes, [*labels, "O"]):
+        split.append((tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"))
+    starts, ends = (
+        [[bool(rule(a, b, a_type, b_type)) for b, b_type in split] for a, a_type in split]
+        for rule in (start_of_chunk, end_of_chunk)
+    )
+    return ChunkBoundaries([type_ for _, type_ in split], starts, ends)
+
+
+def scheme_of(labels: Iterable[str]) -> Optional[str]:
+    """
+    What a set of labels tells of its scheme: `BIOUL` or `BMES` by letters that only these have,
+    `BIO` (or IOB1) by `B` and `I` alone, and `None` for labels that encode no spans.
+    """
+    letters = {label[0] for label in labels if len(label) == 1 or label[1] == "-"}
+    if letters & {"U", "L"}:
+        return "BIOUL"
+    if letters & {"M", "E", "S"}:
+        return "BMES"
+    return "BIO" if letters & {"B", "I"} else None
+
+
+def _bioes(tag: str) -> str:
+    return _TO_BIOES.get(tag[:1], tag[:1]) + tag[1:]

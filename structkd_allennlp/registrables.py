@@ -1,0 +1,59 @@
+"""
+Imports everything that is registered, so that AllenNLP finds it by name: list this module in
+`.allennlp_plugins`, or import it.
+"""
+
+from structkd_allennlp.commands.distillation_suite import DistillationSuite
+from structkd_allennlp.commands.distillation_targets import DistillationTargets
+from structkd_allennlp.commands.train_folds import TrainFolds
+from structkd_allennlp.data.dataset_readers import (
+    ConllReader,
+    MultilingualReader,
+    SemEvalAspectReader,
+    UniversalDependenciesPosReader,
+    UnlabelledTextReader,
+    WikiAnnReader,
+)
+from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
+from structkd_allennlp.distillation.interpolation import ConstantInterpolation, LinearInterpolation
+from structkd_allennlp.distillation.objectives import (
+    EmissionObjective,
+    PosteriorObjective,
+    StructuralObjective,
+    SumObjective,
+    TopKObjective,
+    WeightedTopKObjective,
+)
+from structkd_allennlp.models.structure_kd import StructureKD
+from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
+from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
+from structkd_allennlp.training.callbacks import StructureKDCallback
+from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
+from structkd_allennlp.training.schedulers import ReduceOnPlateauLearningRateScheduler
+
+__all__ = [
+    "BlankSpacyTokenizer",
+    "ConllReader",
+    "ConstantInterpolation",
+    "DistillationSuite",
+    "DistillationTargets",
+    "EmissionObjective",
+    "LinearInterpolation",
+    "MultilingualReader",
+    "MultilingualTaggingMetrics",
+    "PosteriorObjective",
+    "ReduceOnPlateauLearningRateScheduler",
+    "SemEvalAspectReader",
+    "StructuralObjective",
+    "StructureKD",
+    "StructureKDCallback",
+    "StructuredCrfTagger",
+    "StructuredTaggerPredictor",
+    "SumObjective",
+    "TopKObjective",
+    "TrainFolds",
+    "UniversalDependenciesPosReader",
+    "UnlabelledTextReader",
+    "WeightedTopKObjective",
+    "WikiAnnReader",
+]
