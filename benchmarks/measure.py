@@ -4,13 +4,11 @@ import argparse
 import importlib
 import math
 import os
-import platform
 import shlex
 import statistics
 import sys
 import time
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
@@ -19,7 +17,8 @@ import torch
 from allennlp.common.checks import ConfigurationError
 from rich.console import Console
 
-from structkd_allennlp.suite.files import write_json
+from structkd_allennlp.common.files import write_json
+from structkd_allennlp.suite import environment as made_with
 
 PACKAGES = [
     "structkd_allennlp",
@@ -142,35 +141,20 @@ def optional(module: str) -> Optional[ModuleType]:
 
 
 def environment(threads: int, device: Optional[torch.device] = None) -> Dict[str, Any]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
+    machine, versions = made_with.machine(), made_with.versions(PACKAGES)
     gpu = device is not None and device.type == "cuda"
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
+        "revision": made_with.revision(),
+        "python": versions.pop("python"),
+        **{name: machine[name] for name in ("platform", "processor", "cores")},
         "gpu": torch.cuda.get_device_name(device) if gpu else None,
         "threads": threads,
         # A busy machine is no place to measure on: a reader should be able to see it.
         "load": os.getloadavg()[0],
         "versions": versions,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def write(output: Path, benchmark: str, environment: Dict[str, Any], **results: Any) -> None:

@@ -24,7 +24,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from structkd_allennlp.suite.files import write_text
+from structkd_allennlp.common.files import write_text
 from structkd_allennlp.suite.plots import COLOURS, GREY, MARKERS, SETTINGS
 
 Results = Dict[str, Any]

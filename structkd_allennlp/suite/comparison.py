@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Literal, NamedTuple, Optional, Seq
 
 from allennlp.common.checks import ConfigurationError
 
-from structkd_allennlp.suite.files import read_json
+from structkd_allennlp.common.files import read_json
 
 RESULTS_NAME = "results.json"
 

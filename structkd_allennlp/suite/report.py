@@ -6,8 +6,8 @@ from typing import Any, Dict
 
 import jinja2
 
+from structkd_allennlp.common.files import write_json, write_text
 from structkd_allennlp.suite.comparison import Comparison
-from structkd_allennlp.suite.files import write_json, write_text
 from structkd_allennlp.suite.plots import plots
 from structkd_allennlp.suite.significance import STATISTICS_NAME, statistics_of
 from structkd_allennlp.suite.tables import cost_table, difference_tables, scores_table, summary

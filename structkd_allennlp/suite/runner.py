@@ -1,11 +1,9 @@
 """Runs a suite: what is not done yet, each run in a process of its own, several at a time."""
 
 import hashlib
-import importlib.metadata
 import json
 import logging
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -19,14 +17,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Dict, List, Optional, Sequence
 
-import torch
 from allennlp.common.checks import ConfigurationError
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from structkd_allennlp.suite.files import finished_run, read_json, write_json
+from structkd_allennlp.common.files import read_json, write_json
+from structkd_allennlp.suite import environment
+from structkd_allennlp.suite.files import finished_run
 from structkd_allennlp.suite.specification import (
     Config,
     Row,
@@ -342,7 +341,7 @@ class _Runner:
         self._suite = suite
         self._directory = directory
         self._console = console
-        self._gpus = _gpus()
+        self._gpus = environment.gpus()
         self._slots: List[Optional[_Process]] = [None] * (jobs or len(self._gpus) or 1)
         self._jobs = plan(suite, directory, packages)
         self._durations: Dict[str, List[float]] = {}
@@ -394,12 +393,12 @@ class _Runner:
             # It was another configuration, so there is nothing in it to go on from.
             shutil.rmtree(path, ignore_errors=True)
         write_json(job_file, job.description)
-        environment = dict(os.environ)
+        variables = dict(os.environ)
         if self._gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+            variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         else:
-            threads = max(1, _cores() // len(self._slots))
-            environment.setdefault("OMP_NUM_THREADS", str(threads))
+            threads = max(1, environment.cores() // len(self._slots))
+            variables.setdefault("OMP_NUM_THREADS", str(threads))
         with log.open("wb") as file:
             popen = subprocess.Popen(
                 _worker_command(job_file),
@@ -407,7 +406,7 @@ class _Runner:
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=variables,
                 # A Ctrl-C is ours to deal with.
                 start_new_session=True,
             )
@@ -563,37 +562,11 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def _gpus() -> List[str]:
-    """As CUDA_VISIBLE_DEVICES names them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
-    return names[: torch.cuda.device_count()]
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _environment(jobs: int) -> Dict[str, Any]:
-    versions = ("torch", "allennlp", "structkd_allennlp")
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in versions},
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": _cores(),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        **environment.versions(("torch", "allennlp", "structkd_allennlp")),
+        "revision": environment.revision(),
+        **environment.machine(),
         "jobs": jobs,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

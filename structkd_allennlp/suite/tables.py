@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from typing import List, NamedTuple, Optional
 
 from structkd_allennlp.suite.comparison import Comparison, best_of, mean_of
-from structkd_allennlp.suite.significance import Statistics
-from structkd_allennlp.suite.statistics import CONFIDENCE, RESAMPLES
+from structkd_allennlp.suite.significance import CONFIDENCE, RESAMPLES, Statistics
 
 NOTHING = "–"
 

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
+import numpy as np
 import torch
 from allennlp.commands.train import train_model
 from allennlp.common import Params
@@ -33,16 +34,11 @@ from allennlp.nn.util import move_to_device
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 
 from structkd_allennlp.commands.distillation_targets import fill_target_store
+from structkd_allennlp.common.files import read_json, write_json
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
-from structkd_allennlp.data.tag_schemes import entity_spans
 from structkd_allennlp.modules.tagger_chain import label_names
-from structkd_allennlp.suite.files import (
-    COUNTS_NAME,
-    RUN_NAME,
-    finished_run,
-    read_json,
-    write_json,
-)
+from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME, finished_run
+from structkd_allennlp.training.metrics import score, sentence_counts
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +82,7 @@ def execute(job: Dict[str, Any]) -> None:
     counts = evaluate(directory, job["tests"], job["metric"])
     write_json(directory / COUNTS_NAME, counts, indent=None)
     run |= job["entry"]
-    run["scores"] = {language: score(own) for language, own in counts.items()}
+    run["scores"] = {language: _percent(own) for language, own in counts.items()}
     run["evaluation_digest"] = job["evaluation_digest"]
     write_json(directory / RUN_NAME, run)
 
@@ -210,7 +206,8 @@ def _count(model: Model, reader: DatasetReader, language: str, path: str, metric
         for sentence, tags in zip(batch["metadata"], predicted, strict=True):
             if "tags" in sentence:
                 gold = sentence["tags"]
-                counts.append(counts_of(tags[: len(gold)], gold, metric))
+                predicted_tags = tags[: len(gold)]
+                counts.append(sentence_counts(predicted_tags, gold, spans=metric != "accuracy"))
     return counts
 
 
@@ -225,20 +222,9 @@ def _predicted(model: Model, batch: Dict[str, Any]) -> List[List[str]]:
     return tags
 
 
-def counts_of(predicted: Sequence[str], gold: Sequence[str], metric: str) -> List[int]:
-    """What one sentence adds to the counts that the metric is made of."""
-    if metric == "accuracy":
-        return [sum(p == g for p, g in zip(predicted, gold, strict=True)), len(gold)]
-    found, wanted = set(entity_spans(predicted)), set(entity_spans(gold))
-    return [len(found & wanted), len(found), len(wanted)]
-
-
-def score(counts: Counts) -> float:
-    """F1 or accuracy, in percent, of the sentences together."""
-    correct, *others = map(sum, zip(*counts, strict=True)) if counts else (0, 0)
-    whole = sum(others)
-    # F1 is 2 * correct / (predicted + gold), accuracy is correct / all.
-    return 100 * len(others) * correct / whole if whole else 0.0
+def _percent(counts: Counts) -> float:
+    """The score of the sentences together."""
+    return 100 * float(score(np.sum(counts, axis=0))) if counts else 0.0
 
 
 def _cuda_device() -> int:

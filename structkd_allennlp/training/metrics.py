@@ -1,8 +1,9 @@
-"""Tagging metrics by language."""
+"""Tagging metrics by language, and the one place where counts become scores."""
 
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
 import torch.distributed as dist
 from allennlp.common.util import is_distributed
 from allennlp.training.metrics import Metric
@@ -12,6 +13,37 @@ from structkd_allennlp.data.tag_schemes import entity_spans
 # What one key of a counter counts: (language, quantity, type), where type is an entity type, or a
 # label where tokens are what is scored.
 _Key = Tuple[str, str, str]
+
+
+def score(counts: Any) -> np.ndarray:
+    """
+    The score of sentences whose counts have been added up.
+
+    # Parameters
+
+    counts : array-like
+        `(..., 3)`, correct, predicted and gold spans, for F1; or `(..., 2)`, correct ones out of
+        all, for accuracy, precision or recall.
+
+    # Returns
+
+    `np.ndarray` : `(...)`, between 0 and 1; 0 where there is nothing to score.
+    """
+    correct, *others = np.moveaxis(np.asarray(counts, dtype=float), -1, 0)
+    # F1, the harmonic mean of precision and recall, is 2 * correct / (predicted + gold).
+    whole = np.sum(others, axis=0)
+    return len(others) * correct / np.where(whole > 0, whole, 1)
+
+
+def sentence_counts(predicted: Sequence[str], gold: Sequence[str], spans: bool = True) -> List[int]:
+    """
+    What one sentence adds to the counts of `score`: its correct, predicted and gold spans, or,
+    where `spans` is false, its correct tokens and all its tokens.
+    """
+    if not spans:
+        return [sum(p == g for p, g in zip(predicted, gold, strict=True)), len(gold)]
+    found, wanted = set(entity_spans(predicted)), set(entity_spans(gold))
+    return [len(found & wanted), len(found), len(wanted)]
 
 
 @Metric.register("multilingual_tagging")
@@ -115,7 +147,7 @@ class MultilingualTaggingMetrics(Metric):
         return metrics
 
     def _scores(self, counts: Mapping[str, int]) -> Dict[str, float]:
-        scores = {"accuracy": _ratio(counts["correct tokens"], counts["tokens"])}
+        scores = {"accuracy": float(score([counts["correct tokens"], counts["tokens"]]))}
         if self._spans:
             scores.update(_precision_recall_f1(counts))
         return scores
@@ -142,13 +174,9 @@ def _select(
 
 
 def _precision_recall_f1(counts: Mapping[str, int]) -> Dict[str, float]:
-    # 2 * correct / (found + wanted) is the harmonic mean without a division by zero of its own.
+    correct, found, wanted = counts["correct"], counts["found"], counts["wanted"]
     return {
-        "precision": _ratio(counts["correct"], counts["found"]),
-        "recall": _ratio(counts["correct"], counts["wanted"]),
-        "f1-measure": _ratio(2 * counts["correct"], counts["found"] + counts["wanted"]),
+        "precision": float(score([correct, found])),
+        "recall": float(score([correct, wanted])),
+        "f1-measure": float(score([correct, found, wanted])),
     }
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0

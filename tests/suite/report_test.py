@@ -12,7 +12,7 @@ from allennlp.common.checks import ConfigurationError
 from structkd_allennlp.suite.comparison import Comparison
 from structkd_allennlp.suite.plots import _Plots
 from structkd_allennlp.suite.report import write_report
-from structkd_allennlp.suite.statistics import paired_bootstrap
+from structkd_allennlp.suite.significance import paired_bootstrap
 from tests.suite.synthetic import OBJECTIVES, make_results
 
 ROWS = ("baseline", "weighted top-k", "weighted top-k, k=30", "posterior", "structural")

@@ -3,7 +3,6 @@
 import copy
 import inspect
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,8 +11,9 @@ from pathlib import Path
 import pytest
 from allennlp.common.checks import ConfigurationError
 
-from structkd_allennlp.suite import report, runner, worker
-from structkd_allennlp.suite.files import finished_run, read_json, write_json
+from structkd_allennlp.common.files import read_json
+from structkd_allennlp.suite import environment, report, runner, worker
+from structkd_allennlp.suite.files import finished_run
 from structkd_allennlp.suite.runner import run_suite
 from structkd_allennlp.suite.specification import Suite
 
@@ -107,7 +107,7 @@ def suites(tmp_path, monkeypatch):
         lambda job: [sys.executable, "-S", str(script), str(job), str(events)],
     )
     monkeypatch.setattr(runner, "_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(runner, "_gpus", list)
+    monkeypatch.setattr(environment, "gpus", list)
     monkeypatch.setattr(report, "write_report", lambda directory: reports.append(directory))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     reports = []
@@ -250,7 +250,7 @@ def test_students_do_without_a_filled_store(suites, values):
 
 
 def test_several_at_a_time(suites, values, monkeypatch):
-    monkeypatch.setattr(runner, "_cores", lambda: 6)
+    monkeypatch.setattr(environment, "cores", lambda: 6)
     lacking, events = suites.run(values, jobs=2)
     assert lacking == []
     assert {threads for _, _, threads, _ in events} == {"3"}
@@ -268,7 +268,7 @@ def test_several_at_a_time(suites, values, monkeypatch):
 
 
 def test_each_gets_a_gpu(suites, values, monkeypatch):
-    monkeypatch.setattr(runner, "_gpus", lambda: ["3", "5"])
+    monkeypatch.setattr(environment, "gpus", lambda: ["3", "5"])
     _, events = suites.run(values, jobs=None)
     assert read_json(suites.directory / "results.json")["environment"]["jobs"] == 2
     assert {gpu for *_, gpu in events} == {"3", "5"}
@@ -348,13 +348,6 @@ def test_a_worker_ends_with_its_parent():
     assert process.wait(10) == -9
 
 
-def test_files(tmp_path):
-    path = tmp_path / "new" / "run.json"
-    write_json(path, {"é": [1.5, None]})
-    assert read_json(path) == {"é": [1.5, None]}
-    with pytest.raises(TypeError):
-        write_json(path, {"x": object()})
-    assert read_json(path) == {"é": [1.5, None]}
-    assert os.listdir(path.parent) == ["run.json"]
-    assert finished_run(path.parent) is None
+def test_no_finished_run(tmp_path):
+    assert finished_run(tmp_path) is None
     assert finished_run(Path("no/such")) is None

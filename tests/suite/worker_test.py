@@ -2,33 +2,11 @@
 
 import json
 import os
-import random
 
 import pytest
 import torch
 
-from structkd_allennlp.suite.worker import _epochs, _has_checkpoint, _seconds, counts_of, score
-from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
-
-
-@pytest.mark.parametrize("metric", ["f1-measure", "accuracy"])
-def test_counts_make_the_metric(metric):
-    generator = random.Random(1)
-    tags = ["O", "O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
-    metrics, counts = MultilingualTaggingMetrics(), []
-    for _ in range(200):
-        gold = generator.choices(tags, k=generator.randint(1, 9))
-        predicted = [generator.choice([tag, tag, *tags]) for tag in gold]
-        metrics([predicted], [gold], ["en"])
-        counts.append(counts_of(predicted, gold, metric))
-    expected = 100 * metrics.get_metric()[f"{metric}/en"]
-    assert 10 < expected < 90
-    assert score(counts) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("counts", "expected"), [([], 0), ([[0, 0, 0]], 0), ([[3, 4]], 75)])
-def test_score(counts, expected):
-    assert score(counts) == expected
+from structkd_allennlp.suite.worker import _epochs, _has_checkpoint, _seconds
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,17 @@
 import random
 import warnings
 
+import numpy as np
 import pytest
 import seqeval.metrics
 import torch
 from allennlp.common.testing import run_distributed_test
 
-from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
+from structkd_allennlp.training.metrics import (
+    MultilingualTaggingMetrics,
+    score,
+    sentence_counts,
+)
 
 TAGS = ["O", "O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -113,3 +118,27 @@ def test_counts_are_plain_numbers():
     metric = MultilingualTaggingMetrics()
     metric([["O"]], [["O"]], ["en"])
     assert not any(isinstance(v, torch.Tensor) for v in metric.get_metric().values())
+
+
+@pytest.mark.parametrize("metric", ["f1-measure", "accuracy"])
+def test_counts_of_sentences_make_the_metric(metric):
+    predicted, gold, _ = random_corpus(1)
+    metrics = MultilingualTaggingMetrics()
+    metrics(predicted, gold, ["en"] * len(gold))
+    expected = metrics.get_metric()[f"{metric}/en"]
+    assert 0.1 < expected < 0.9
+    pairs = zip(predicted, gold, strict=True)
+    counts = [sentence_counts(*pair, spans=metric == "f1-measure") for pair in pairs]
+    assert score(np.sum(counts, axis=0)) == pytest.approx(expected)
+
+
+def test_score():
+    correct, predicted, gold = 3, 4, 9
+    precision, recall = correct / predicted, correct / gold
+    assert score([correct, predicted]) == precision
+    expected = 2 * precision * recall / (precision + recall)
+    assert score([correct, predicted, gold]) == pytest.approx(expected)
+    # Nothing to find and nothing found is 0; any number of them at once.
+    many = [[[0, 0, 0], [1, 1, 1]], [[0, 2, 3], [correct, predicted, gold]]]
+    assert score(many) == pytest.approx(np.array([[0, 1], [0, expected]]))
+    assert score([0, 0]) == 0
