@@ -66,32 +66,39 @@ def _online(config: Config) -> Config:
 
 
 class Contender(NamedTuple):
-    row: str
-    """Of `runs.libsonnet`."""
+    run: str
+    """Of `runs.libsonnet`, for a `task`."""
     change: Callable[[Config], Config]
     title: str
 
 
+BASELINE = "baseline(task)"
+POSTERIOR = "distillation(task, { type: 'posterior' })"
+STRUCTURAL = "distillation(task, { type: 'structural' })"
+POSTERIOR_WEIGHTED_TOP_K = """distillation(task, {
+    type: 'sum', objectives: [{ type: 'posterior' }, { type: 'weighted_top_k', k: 10 }]
+})"""
 CONTENDERS = {
-    "allennlp": Contender("baseline", _allennlp, "AllenNLP's crf_tagger"),
-    "baseline_decoding": Contender("baseline", _decoding, "baseline, decoding in training too"),
-    "baseline": Contender("baseline", dict, "baseline"),
-    "posterior_kd": Contender("posterior_kd", dict, "posterior, stored targets"),
-    "structural_kd": Contender("structural_kd", dict, "structural, stored targets"),
+    "allennlp": Contender(BASELINE, _allennlp, "AllenNLP's crf_tagger"),
+    "baseline_decoding": Contender(BASELINE, _decoding, "baseline, decoding in training too"),
+    "baseline": Contender(BASELINE, dict, "baseline"),
+    "posterior_kd": Contender(POSTERIOR, dict, "posterior, stored targets"),
+    "structural_kd": Contender(STRUCTURAL, dict, "structural, stored targets"),
     "posterior_weighted_top_k_kd": Contender(
-        "posterior_weighted_top_k_kd", dict, "posterior + weighted 10-best, stored targets"
+        POSTERIOR_WEIGHTED_TOP_K, dict, "posterior + weighted 10-best, stored targets"
     ),
-    "posterior_kd_online": Contender("posterior_kd", _online, "posterior, teachers online"),
+    "posterior_kd_online": Contender(POSTERIOR, _online, "posterior, teachers online"),
 }
 
 
-# The runs of training_configs/CORPUS/ROW.jsonnet with the student of the suites.
+# As in training_configs/CORPUS/, with the student of the suites.
 SUITE = "training_configs/lib/suites.libsonnet"
-ROW = """
+RUN = """
     local runs = import 'runs.libsonnet';
     local suites = import 'suites.libsonnet';
     local tasks = import 'tasks.libsonnet';
-    runs.%s(tasks.%s { student: suites.small })
+    local task = tasks.%s { student: suites.small };
+    runs.%s
 """
 
 
@@ -99,7 +106,7 @@ def configuration(
     corpus: str, name: str, args: argparse.Namespace, teachers: Dict[str, str], store: str
 ) -> Config:
     contender = CONTENDERS[name]
-    config = json.loads(_jsonnet.evaluate_snippet(SUITE, ROW % (contender.row, corpus)))
+    config = json.loads(_jsonnet.evaluate_snippet(SUITE, RUN % (corpus, contender.run)))
     # Neither validation, nor what depends on it or writes to the disk.
     for key in ("validation_data_path", "validation_data_loader"):
         config.pop(key, None)

@@ -29,7 +29,12 @@ def write_suite(path):
           teachers: { crf: { en: runs.teacher(task { epochs: 8 }) } },
           rows: [
             { name: 'baseline', config: runs.baseline(task), seeds: [1] },
-            { name: 'posterior', config: runs.posterior_kd(task), teachers: 'crf', seeds: [1] },
+            {
+              name: 'posterior',
+              config: runs.distillation(task, { type: 'posterior' }),
+              teachers: 'crf',
+              seeds: [1],
+            },
           ],
           baseline: 'baseline',
         }

@@ -1,8 +1,5 @@
-// SemEval-2016 aspect terms. The student, by the exact cross-entropy of the teachers' distributions.
+// posterior_kd.jsonnet by the exact cross-entropy of whole tag sequences (Wang et al., 2021).
 //
-//   allennlp train training_configs/aspect/structural_kd.jsonnet -s out/aspect/structural_kd --include-package structkd_allennlp
+//   allennlp train training_configs/aspect/structural_kd.jsonnet -s out/aspect/structural_kd
 
-local runs = import '../lib/runs.libsonnet';
-local tasks = import '../lib/tasks.libsonnet';
-
-runs.structural_kd(tasks.aspect)
+(import 'posterior_kd.jsonnet') + { model+: { objective: { type: 'structural' } } }

@@ -1,9 +1,8 @@
-// SemEval-2016 aspect terms. A large tagger of one language, here en.
+// A large tagger of opinion targets of one language: English, or what an override says. The student looks
+// for it in out/aspect/teachers/LANGUAGE; it needs those of es, nl, ru and tr too.
 //
-//   allennlp train training_configs/aspect/teacher.jsonnet -s out/aspect/teachers/en --include-package structkd_allennlp
-//
-// For another language add --overrides '{"dataset_reader.languages": ["es"]}' and change the
-// directory: the distillation runs look for their teachers in out/aspect/teachers/LANGUAGE.
+//   allennlp train training_configs/aspect/teacher.jsonnet -s out/aspect/teachers/en
+//   allennlp train training_configs/aspect/teacher.jsonnet -s out/aspect/teachers/tr --overrides '{"dataset_reader.languages": ["tr"]}'
 
 local runs = import '../lib/runs.libsonnet';
 local tasks = import '../lib/tasks.libsonnet';

@@ -1,9 +1,10 @@
-// The runs: a teacher, a baseline and a student by distillation, for any of tasks.libsonnet.
+// The runs: a teacher, a baseline and a student by distillation, for any of tasks.libsonnet. `text` is
+// one of taggers.libsonnet; `runs.baseline(task, taggers.bilstm_softmax(task, task.student))` has no
+// transitions, for example.
 
 local taggers = import 'taggers.libsonnet';
 
 {
-  // What all runs share. `text` is one of taggers.libsonnet.
   local run(task, text, model) = {
     dataset_reader: {
       type: 'multilingual',
@@ -32,57 +33,26 @@ local taggers = import 'taggers.libsonnet';
       grad_norm: 5.0,
       // One checkpoint is enough to recover from.
       checkpointer: { keep_most_recent_by_count: 1 },
+      [if 'no_grad' in text then 'no_grad']: text.no_grad,
     },
   },
 
-  local softmax = { trainer+: { no_grad: ['crf\\.transitions'] } },
-  local one_language(task) = task { languages: [task.languages[0]] },
-  local student(task) = taggers.bilstm_crf(task, task.student),
-  local softmax_student(task) = taggers.bilstm_softmax(task, task.student),
-
   // A large tagger of one language. Choose it with
   //   --overrides '{"dataset_reader.languages": ["es"]}'
-  teacher(task):
-    local text = taggers.bilstm_crf(task, task.teacher);
-    run(one_language(task), text, text.tagger),
-
-  // The same without transitions: a weaker teacher.
-  softmax_teacher(task):
-    local text = taggers.bilstm_softmax(task, task.teacher);
-    run(one_language(task), text, text.tagger) + softmax,
+  teacher(task, text=taggers.bilstm_crf(task, task.teacher)):
+    run(task { languages: [task.languages[0]] }, text, text.tagger),
 
   // The small multilingual tagger, trained on the gold tags alone.
-  baseline(task): run(task, student(task), student(task).tagger),
-  softmax_student(task): run(task, softmax_student(task), softmax_student(task).tagger) + softmax,
+  baseline(task, text=taggers.bilstm_crf(task, task.student)): run(task, text, text.tagger),
 
   // The same tagger, distilled from the teachers.
-  distillation(task, objective, text=student(task), teachers=task.teachers):
+  distillation(task, objective, text=taggers.bilstm_crf(task, task.student)):
     run(task, text, {
       type: 'structure_kd',
       student: text.tagger,
-      teachers: teachers,
+      teachers: task.teachers,
       objective: objective,
       interpolation: { type: 'linear', epochs: task.epochs },
       [if 'target_store' in task then 'target_store']: task.target_store,
     }) + { trainer+: { callbacks: ['structure_kd'] } },
-
-  // The rows of the tables of Wang et al. (2020), and the exact objective of Wang et al. (2021).
-  token_kd(task):
-    $.distillation(task, { type: 'emission' }, softmax_student(task), task.softmax_teachers) + softmax,
-  emission_kd(task): $.distillation(task, { type: 'emission' }),
-  top_k_kd(task): $.distillation(task, { type: 'top_k', k: 1 }),
-  weighted_top_k_kd(task, k=10): $.distillation(task, { type: 'weighted_top_k', k: k }),
-  posterior_kd(task): $.distillation(task, { type: 'posterior' }),
-  posterior_weighted_top_k_kd(task): $.distillation(task, {
-    type: 'sum',
-    objectives: [{ type: 'posterior' }, { type: 'weighted_top_k', k: 10 }],
-  }),
-  structural_kd(task): $.distillation(task, { type: 'structural' }),
-
-  // Variants of the posterior row.
-  weaker_teachers(task): $.distillation(task, { type: 'posterior' }, teachers=task.softmax_teachers),
-  cross_fitted(task): $.distillation(task, { type: 'posterior' }, teachers=task.cross_fitted_teachers),
-  unlabelled(task): $.posterior_kd(task) + {
-    train_data_path: [task.train, { unlabelled: task.unlabelled }],
-  },
 }

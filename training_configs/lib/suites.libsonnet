@@ -2,6 +2,7 @@
 // distillation-suite`.
 
 local runs = import 'runs.libsonnet';
+local taggers = import 'taggers.libsonnet';
 
 {
   // `task` is one of tasks.libsonnet, its `train` what the student learns from. `teacher_train` is
@@ -13,7 +14,10 @@ local runs = import 'runs.libsonnet';
       epochs: task.teacher_epochs,
     },
     local row(name, config, seeds=[1]) = { name: name, config: config, seeds: seeds },
-    local distilled(name, config, seeds=[1]) = row(name, config, seeds) + { teachers: 'crf' },
+    local distilled(name, objective, seeds=[1]) =
+      row(name, runs.distillation(task, objective), seeds) + { teachers: 'crf' },
+    local posterior = { type: 'posterior' },
+    local weighted_top_k = { type: 'weighted_top_k', k: 10 },
 
     title: title,
     description: task.description,
@@ -22,14 +26,14 @@ local runs = import 'runs.libsonnet';
     zero_shot: zero_shot,
     teachers: { crf: { [l]: runs.teacher(teacher_task(l)) for l in task.languages } },
     rows: [
-      row('softmax_student', runs.softmax_student(task)),
+      row('softmax_student', runs.baseline(task, taggers.bilstm_softmax(task, task.student))),
       row('baseline', runs.baseline(task), [1, 2, 3]),
-      distilled('emission', runs.emission_kd(task)),
-      distilled('top_k', runs.top_k_kd(task)),
-      distilled('weighted_top_k', runs.weighted_top_k_kd(task)),
-      distilled('posterior', runs.posterior_kd(task), [1, 2, 3]),
-      distilled('posterior_weighted_top_k', runs.posterior_weighted_top_k_kd(task)),
-      distilled('structural', runs.structural_kd(task), [1, 2, 3]),
+      distilled('emission', { type: 'emission' }),
+      distilled('top_k', { type: 'top_k', k: 1 }),
+      distilled('weighted_top_k', weighted_top_k),
+      distilled('posterior', posterior, [1, 2, 3]),
+      distilled('posterior_weighted_top_k', { type: 'sum', objectives: [posterior, weighted_top_k] }),
+      distilled('structural', { type: 'structural' }, [1, 2, 3]),
     ],
     baseline: 'baseline',
   },

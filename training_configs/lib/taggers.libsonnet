@@ -47,9 +47,9 @@ local with_labels(task) =
     },
   },
 
-  // The same without transitions, which makes the CRF a softmax over the labels of each token.
-  // Runs with it freeze them: see `softmax` in runs.libsonnet.
+  // The same with transitions that stay 0, which makes the CRF a softmax over the labels of each token.
   bilstm_softmax(task, size): $.bilstm_crf(task, size) + {
+    no_grad: ['crf\\.transitions'],
     tagger+: {
       include_start_end_transitions: false,
       initializer: { regexes: [['crf\\.transitions', { type: 'constant', val: 0 }]] },

@@ -28,11 +28,6 @@ local full = {
 // Where the runs of a real corpus leave their teachers and the targets of these.
 local full_teachers(task, languages) = {
   teachers: { [l]: 'out/%s/teachers/%s/model.tar.gz' % [task, l] for l in languages },
-  softmax_teachers: { [l]: 'out/%s/softmax_teachers/%s/model.tar.gz' % [task, l] for l in languages },
-  cross_fitted_teachers: {
-    [l]: { folds: ['out/%s/folds/%s/fold%d/model.tar.gz' % [task, l, i] for i in std.range(1, 5)] }
-    for l in languages
-  },
   target_store: { directory: 'out/%s/targets' % task },
 };
 
@@ -51,7 +46,6 @@ local full_teachers(task, languages) = {
     languages: ['en', 'fr', 'it', 'sv'],
     train: 'data/ud/{language}/train.conllu',
     dev: 'data/ud/{language}/dev.conllu',
-    unlabelled: { en: 'data/unlabelled/ud/en.txt' },
   },
 
   // WikiAnn named entities.
@@ -60,7 +54,6 @@ local full_teachers(task, languages) = {
     languages: ['de', 'en', 'nl'],
     train: 'data/wikiann/{language}/train',
     dev: 'data/wikiann/{language}/dev',
-    unlabelled: 'data/unlabelled/wikiann/{language}.txt',
   },
 
   // CoNLL-2002 named entities.
@@ -69,7 +62,6 @@ local full_teachers(task, languages) = {
     languages: ['es', 'nl'],
     train: 'data/conll2002/{language}/train',
     dev: 'data/conll2002/{language}/testa',
-    unlabelled: 'data/unlabelled/conll2002/{language}.txt',
   },
 
   // SemEval-2016 restaurant reviews, opinion targets. There is no development file: a tenth of the

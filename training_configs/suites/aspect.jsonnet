@@ -27,7 +27,7 @@ suites.suite(
   rows+: [
     {
       name: 'weighted_top_%d' % k,
-      config: runs.weighted_top_k_kd(task, k),
+      config: runs.distillation(task, { type: 'weighted_top_k', k: k }),
       teachers: 'crf',
       seeds: [1],
     }

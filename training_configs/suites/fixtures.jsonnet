@@ -8,6 +8,7 @@ local tasks = import '../lib/tasks.libsonnet';
 local task = tasks.fixtures { epochs: 15 };
 local test(language) = 'fixtures/conll/%s/test.txt' % language;
 local teacher(language) = runs.teacher(task { languages: [language] });
+local distilled(objective) = runs.distillation(task, { type: objective });
 local seeds = [1, 2];
 
 {
@@ -19,8 +20,8 @@ local seeds = [1, 2];
   teachers: { crf: { [language]: teacher(language) for language in task.languages } },
   rows: [
     { name: 'baseline', config: runs.baseline(task), seeds: seeds },
-    { name: 'posterior', config: runs.posterior_kd(task), teachers: 'crf', seeds: seeds },
-    { name: 'structural', config: runs.structural_kd(task), teachers: 'crf', seeds: seeds },
+    { name: 'posterior', config: distilled('posterior'), teachers: 'crf', seeds: seeds },
+    { name: 'structural', config: distilled('structural'), teachers: 'crf', seeds: seeds },
   ],
   baseline: 'baseline',
 }

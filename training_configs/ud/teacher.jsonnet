@@ -1,9 +1,10 @@
-// UD part-of-speech tags. A large tagger of one language, here en.
+// A large part-of-speech tagger of one language: English, or what an override says. The student looks
+// for it in out/ud/teachers/LANGUAGE.
 //
-//   allennlp train training_configs/ud/teacher.jsonnet -s out/ud/teachers/en --include-package structkd_allennlp
-//
-// For another language add --overrides '{"dataset_reader.languages": ["fr"]}' and change the
-// directory: the distillation runs look for their teachers in out/ud/teachers/LANGUAGE.
+//   allennlp train training_configs/ud/teacher.jsonnet -s out/ud/teachers/en
+//   allennlp train training_configs/ud/teacher.jsonnet -s out/ud/teachers/fr --overrides '{"dataset_reader.languages": ["fr"]}'
+//   allennlp train training_configs/ud/teacher.jsonnet -s out/ud/teachers/it --overrides '{"dataset_reader.languages": ["it"]}'
+//   allennlp train training_configs/ud/teacher.jsonnet -s out/ud/teachers/sv --overrides '{"dataset_reader.languages": ["sv"]}'
 
 local runs = import '../lib/runs.libsonnet';
 local tasks = import '../lib/tasks.libsonnet';

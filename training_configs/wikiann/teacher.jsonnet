@@ -1,9 +1,9 @@
-// WikiAnn named entities. A large tagger of one language, here de.
+// A large named-entity tagger of one language: German, or what an override says. The student looks for
+// it in out/wikiann/teachers/LANGUAGE.
 //
-//   allennlp train training_configs/wikiann/teacher.jsonnet -s out/wikiann/teachers/de --include-package structkd_allennlp
-//
-// For another language add --overrides '{"dataset_reader.languages": ["en"]}' and change the
-// directory: the distillation runs look for their teachers in out/wikiann/teachers/LANGUAGE.
+//   allennlp train training_configs/wikiann/teacher.jsonnet -s out/wikiann/teachers/de
+//   allennlp train training_configs/wikiann/teacher.jsonnet -s out/wikiann/teachers/en --overrides '{"dataset_reader.languages": ["en"]}'
+//   allennlp train training_configs/wikiann/teacher.jsonnet -s out/wikiann/teachers/nl --overrides '{"dataset_reader.languages": ["nl"]}'
 
 local runs = import '../lib/runs.libsonnet';
 local tasks = import '../lib/tasks.libsonnet';

@@ -1,8 +1,0 @@
-// SemEval-2016 aspect terms. The student, by the teachers' best sequence.
-//
-//   allennlp train training_configs/aspect/top_k_kd.jsonnet -s out/aspect/top_k_kd --include-package structkd_allennlp
-
-local runs = import '../lib/runs.libsonnet';
-local tasks = import '../lib/tasks.libsonnet';
-
-runs.top_k_kd(tasks.aspect)

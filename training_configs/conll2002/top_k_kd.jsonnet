@@ -1,8 +1,0 @@
-// CoNLL-2002 named entities. The student, by the teachers' best sequence.
-//
-//   allennlp train training_configs/conll2002/top_k_kd.jsonnet -s out/conll2002/top_k_kd --include-package structkd_allennlp
-
-local runs = import '../lib/runs.libsonnet';
-local tasks = import '../lib/tasks.libsonnet';
-
-runs.top_k_kd(tasks.conll2002)

@@ -1,8 +1,0 @@
-// CoNLL-2002 named entities. posterior_kd.jsonnet with the teachers of softmax_teacher.jsonnet, which are weaker.
-//
-//   allennlp train training_configs/conll2002/weaker_teachers.jsonnet -s out/conll2002/weaker_teachers --include-package structkd_allennlp
-
-local runs = import '../lib/runs.libsonnet';
-local tasks = import '../lib/tasks.libsonnet';
-
-runs.weaker_teachers(tasks.conll2002)

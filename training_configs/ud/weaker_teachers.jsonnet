@@ -1,8 +1,0 @@
-// UD part-of-speech tags. posterior_kd.jsonnet with the teachers of softmax_teacher.jsonnet, which are weaker.
-//
-//   allennlp train training_configs/ud/weaker_teachers.jsonnet -s out/ud/weaker_teachers --include-package structkd_allennlp
-
-local runs = import '../lib/runs.libsonnet';
-local tasks = import '../lib/tasks.libsonnet';
-
-runs.weaker_teachers(tasks.ud)

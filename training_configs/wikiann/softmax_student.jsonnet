@@ -1,8 +1,0 @@
-// WikiAnn named entities. The student without transitions, trained on the gold tags alone.
-//
-//   allennlp train training_configs/wikiann/softmax_student.jsonnet -s out/wikiann/softmax_student --include-package structkd_allennlp
-
-local runs = import '../lib/runs.libsonnet';
-local tasks = import '../lib/tasks.libsonnet';
-
-runs.softmax_student(tasks.wikiann)
