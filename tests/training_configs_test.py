@@ -19,8 +19,8 @@ from allennlp.common.util import prepare_environment
 from allennlp.data import DatasetReader
 from allennlp.models.archival import archive_model
 
-from structkd_allennlp import MultilingualReader, StructuredCrfTagger, StructureKD
 from structkd_allennlp.commands.distillation_suite import DistillationSuite
+from structkd_allennlp.registrables import MultilingualReader, StructuredCrfTagger, StructureKD
 from structkd_allennlp.suite.specification import Suite
 
 FOLDER = Path("training_configs")
