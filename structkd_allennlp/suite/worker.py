@@ -12,13 +12,12 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
@@ -33,9 +32,9 @@ from allennlp.models.archival import CONFIG_NAME, load_archive
 from allennlp.nn.util import move_to_device
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 
-from structkd_allennlp.commands.distillation_targets import fill_target_store
 from structkd_allennlp.common.files import read_json, write_json
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
+from structkd_allennlp.distillation.fill import fill_target_store
 from structkd_allennlp.modules.tagger_chain import label_names
 from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME, finished_run
 from structkd_allennlp.training.metrics import score, sentence_counts
@@ -53,18 +52,10 @@ def main(job_file: str) -> None:
     for package in job["include_package"]:
         import_module_and_submodules(package)
     if "fill" in job:
-        fill_targets(job["fill"])
+        for config in job["fill"]:
+            fill_target_store(Params(config), cuda_device=_cuda_device())
     else:
         execute(job)
-
-
-def fill_targets(configs: Sequence[Dict[str, Any]]) -> None:
-    """Fills the target store with the scores of the training data of each configuration."""
-    with tempfile.TemporaryDirectory() as folder:
-        for i, config in enumerate(configs):
-            path = Path(folder) / f"{i}.json"
-            write_json(path, config)
-            fill_target_store(str(path), cuda_device=_cuda_device())
 
 
 def execute(job: Dict[str, Any]) -> None:
