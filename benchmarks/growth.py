@@ -37,7 +37,7 @@ from inference import (
     prepared,
 )
 
-from structkd_allennlp.data.instances import Sentence
+from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.target_store import TargetStore
 from structkd_allennlp.distillation.teachers import TeacherSources
 
@@ -90,7 +90,7 @@ def chains(rounds: int, quick: bool) -> Iterator[measure.Row]:
 def sentence(i: int) -> Sentence:
     """The i-th sentence of a made-up corpus, of 3 to 37 tokens, 20 on average."""
     rng = random.Random(i)
-    return [f"w{rng.randrange(10**6)}" for _ in range(rng.randint(3, 37))], "en"
+    return Sentence([f"w{rng.randrange(10**6)}" for _ in range(rng.randint(3, 37))], "en")
 
 
 def put(store: TargetStore, sentences: int) -> measure.Row:
@@ -101,19 +101,19 @@ def put(store: TargetStore, sentences: int) -> measure.Row:
     for start in range(0, sentences, SENTENCES_A_PUT):
         scores = []
         for i in range(start, min(start + SENTENCES_A_PUT, sentences)):
-            words, language = sentence(i)
-            first = i % (len(many) - len(words))
-            scores.append((language, words, many[first : first + len(words)]))
-            tokens += len(words)
+            one = sentence(i)
+            first, length = i % (len(many) - len(one.words)), len(one.words)
+            scores.append((one, many[first : first + length]))
+            tokens += length
         started = time.perf_counter()
         store.put("teacher", scores)
         seconds += time.perf_counter() - started
     chosen = random.Random(0)
     reads = [sentence(chosen.randrange(sentences)) for _ in range(READS)]
     started = time.perf_counter()
-    for words, language in reads:
-        if store.get("teacher", language, words, LABELS) is None:
-            raise RuntimeError(f"the store lacks what was put into it: {words}")
+    for one in reads:
+        if store.get("teacher", one, LABELS) is None:
+            raise RuntimeError(f"the store lacks what was put into it: {one}")
     return {
         "tokens": tokens,
         "sentences_a_second": sentences / seconds,

@@ -24,7 +24,7 @@ from allennlp.predictors import Predictor
 from training import crf_tagger
 
 from structkd_allennlp import MultilingualReader, StructuredCrfTagger
-from structkd_allennlp.data.instances import Sentence, instance_of_words
+from structkd_allennlp.data.sentences import Sentence, instance_of_words
 
 BATCH_SIZE = 32
 STUDENT, TEACHERS, ALLENNLP = "student", "teachers, side by side", "AllenNLP's crf_tagger"
@@ -95,7 +95,7 @@ class System:
         return call
 
     def _of(self, batch: List[Sentence]) -> Tagger:
-        return self._taggers[batch[0][1] or ""]
+        return self._taggers[batch[0].language or ""]
 
 
 def _load(path: str, allennlp: bool) -> Tagger:
@@ -129,13 +129,13 @@ def read(reader: DatasetReader, path: str, sentences: int) -> List[Sentence]:
             'languages, with a "multilingual" dataset reader'
         )
     found = itertools.islice(reader.sentences(path), sentences)
-    return [([token.text or "" for token in one.tokens], one.language) for one in found]
+    return [Sentence(one.words, one.language) for one in found]
 
 
 def batched(sentences: Sequence[Sentence]) -> Batches:
     result: Batches = []
     for language in dict.fromkeys(language for _, language in sentences):
-        own = [sentence for sentence in sentences if sentence[1] == language]
+        own = [sentence for sentence in sentences if sentence.language == language]
         result += [own[i : i + BATCH_SIZE] for i in range(0, len(own), BATCH_SIZE)]
     return result
 

@@ -38,7 +38,7 @@ from allennlp.common.util import import_module_and_submodules, prepare_environme
 from allennlp.training import GradientDescentTrainer
 from allennlp.training.callbacks import TrainerCallback
 
-from structkd_allennlp.data.instances import sentence_of
+from structkd_allennlp.data.sentences import sentence_of
 
 Config = Dict[str, Any]
 

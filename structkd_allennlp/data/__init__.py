@@ -2,12 +2,12 @@ from structkd_allennlp.data.dataset_readers import (
     ConllReader,
     MultilingualReader,
     SemEvalAspectReader,
-    TaggedSentence,
     TaggingReader,
     UniversalDependenciesPosReader,
     WikiAnnReader,
 )
 from structkd_allennlp.data.fields import UNKNOWN_TAG, TagSequenceField
+from structkd_allennlp.data.sentences import Sentence, TaggedSentence
 from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer, blank_spacy_tokenizer
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ConllReader",
     "MultilingualReader",
     "SemEvalAspectReader",
+    "Sentence",
     "TagSequenceField",
     "TaggedSentence",
     "TaggingReader",

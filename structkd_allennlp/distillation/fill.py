@@ -9,7 +9,7 @@ from allennlp.common.checks import ConfigurationError, check_for_gpu
 from allennlp.common.util import int_to_device
 from allennlp.data import DatasetReader
 
-from structkd_allennlp.data.instances import Sentence, sentence_of
+from structkd_allennlp.data.sentences import Sentence, sentence_of
 from structkd_allennlp.distillation.target_store import TargetStore
 from structkd_allennlp.distillation.teachers import TeacherArchives, TeacherSources
 

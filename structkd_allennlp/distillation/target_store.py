@@ -17,6 +17,8 @@ from allennlp.common import FromParams
 from allennlp.common.checks import ConfigurationError
 from torch import Tensor
 
+from structkd_allennlp.data.sentences import Sentence
+
 logger = logging.getLogger(__name__)
 
 # Address space, not disk: LMDB's file grows with what is in it.
@@ -99,13 +101,12 @@ class TargetStore(FromParams):
         }
         self._put([(_key(teacher, "head", []), json.dumps(value).encode())])
 
-    def get(
-        self, teacher: str, language: Optional[str], words: Sequence[str], labels: int
-    ) -> Optional[numpy.ndarray]:
+    def get(self, teacher: str, sentence: Sentence, labels: int) -> Optional[numpy.ndarray]:
         """
         The emission scores `(length, labels)`, float32, that a teacher gives to a sentence, up to a
         constant a word; `None` where there are none.
         """
+        words, language = sentence
         payload = self._get(_key(teacher, language, words))
         if payload is None or len(payload) < _SHAPE.size:
             return None
@@ -120,15 +121,11 @@ class TargetStore(FromParams):
         scores = numpy.frombuffer(payload, dtype, offset=_SHAPE.size).reshape(length, width)
         return scores.astype(numpy.float32)
 
-    def put(
-        self,
-        teacher: str,
-        scores: Iterable[Tuple[Optional[str], Sequence[str], numpy.ndarray]],
-    ) -> None:
-        """Stores `(language, words, emission scores)` of sentences, all of them or none."""
+    def put(self, teacher: str, scores: Iterable[Tuple[Sentence, numpy.ndarray]]) -> None:
+        """Stores the emission scores of sentences, all of them or none."""
         dtype = numpy.dtype("<f2" if self.half_precision else "<f4")
         items = []
-        for language, words, emissions in scores:
+        for (words, language), emissions in scores:
             relative = emissions - emissions.max(axis=1, keepdims=True)
             length, width = relative.shape
             shape = _SHAPE.pack(dtype.char.encode(), length, width)

@@ -14,7 +14,7 @@ from allennlp.models.archival import CONFIG_NAME, load_archive
 from torch import Tensor
 
 from structkd_allennlp.data.folds import fold_of
-from structkd_allennlp.data.instances import Sentence, instance_of_words
+from structkd_allennlp.data.sentences import Sentence, instance_of_words
 from structkd_allennlp.data.tag_schemes import scheme_of
 from structkd_allennlp.distillation.target_store import TargetStore, TeacherHead, archive_digest
 from structkd_allennlp.modules.linear_chain import LinearChain
@@ -153,17 +153,15 @@ class Teacher:
 
     def stored(self, sentence: Sentence) -> Optional[numpy.ndarray]:
         """The emission scores of a sentence, `(length, labels)`, if they are in the store."""
-        words, language = sentence
         if self._store is None:
             return None
-        return self._store.get(self._digest, language, words, len(self.head.labels))
+        return self._store.get(self._digest, sentence, len(self.head.labels))
 
     def computed(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
         """The emission scores of sentences by the model, which also go into the store."""
         emissions = self._loaded().emissions(sentences, device)
         if self._store is not None:
-            scores = [(x, words, e) for (words, x), e in zip(sentences, emissions, strict=True)]
-            self._store.put(self._digest, scores)
+            self._store.put(self._digest, zip(sentences, emissions, strict=True))
         return emissions
 
     def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
@@ -182,9 +180,9 @@ class Teacher:
         many sentences have been dealt with since it last did.
         """
         missing = {
-            (tuple(words), language): None
+            Sentence(tuple(words), language): None
             for words, language in sentences
-            if self.stored((words, language)) is None
+            if self.stored(Sentence(words, language)) is None
         }
         yield len(sentences) - len(missing)
         for batch in _by_length(list(missing)):

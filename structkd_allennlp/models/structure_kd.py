@@ -7,6 +7,7 @@ from allennlp.models.model import Model
 from allennlp.training.metrics import Average
 from torch import Tensor
 
+from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.interpolation import InterpolationSchedule
 from structkd_allennlp.distillation.objectives import DistillationObjective
 from structkd_allennlp.distillation.target_store import TargetStore
@@ -142,7 +143,7 @@ class StructureKD(Model):
         self, chain: LinearChain, metadata: Sequence[Mapping[str, Any]]
     ) -> Tensor:
         """Of each sentence, `(batch,)`."""
-        sentences = [(sentence["words"], sentence.get("language")) for sentence in metadata]
+        sentences = list(map(Sentence.from_metadata, metadata))
         losses = [
             self.objective(teacher, chain) * weights
             for teacher, weights in self.teachers.chains(sentences, chain.mask.device)

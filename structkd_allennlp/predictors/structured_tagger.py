@@ -10,7 +10,7 @@ from allennlp.models import Model
 from allennlp.predictors.predictor import Predictor
 
 from structkd_allennlp.data.dataset_readers import MultilingualReader, TaggingReader
-from structkd_allennlp.data.instances import instance_of_words, metadata_of
+from structkd_allennlp.data.sentences import instance_of_words, metadata_of
 from structkd_allennlp.data.tokenizers import blank_spacy_tokenizer
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 

@@ -5,7 +5,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.training import GradientDescentTrainer
 from allennlp.training.callbacks import TrainerCallback
 
-from structkd_allennlp.data.instances import sentence_of
+from structkd_allennlp.data.sentences import sentence_of
 from structkd_allennlp.models.structure_kd import StructureKD
 
 logger = logging.getLogger(__name__)

@@ -26,4 +26,4 @@ def test_as_a_user_calls_it(tmp_path):
     done = call(KD, "--overrides", json.dumps(overrides), "--file-friendly-logging")
     assert done.returncode == 0, done.stdout[-5000:]
     assert f"{tmp_path / 's'} holds all targets now" in done.stdout
-    assert_holds(tmp_path / "s", [x for x in training_sentences() if x[1] == "es"])
+    assert_holds(tmp_path / "s", [x for x in training_sentences() if x.language == "es"])

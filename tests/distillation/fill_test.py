@@ -9,7 +9,7 @@ from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader
 
-from structkd_allennlp.data.instances import sentence_of
+from structkd_allennlp.data.sentences import Sentence, sentence_of
 from structkd_allennlp.distillation import teachers
 from structkd_allennlp.distillation.fill import fill_target_store
 from structkd_allennlp.distillation.target_store import TargetStore, archive_digest
@@ -59,11 +59,11 @@ def training_sentences():
 
 def assert_holds(directory, sentences):
     store = TargetStore(str(directory))
-    for words, language in sentences:
-        digest = archive_digest(ARCHIVES[language])
+    for sentence in sentences:
+        digest = archive_digest(ARCHIVES[sentence.language])
         head = store.head(digest)
-        found = store.get(digest, language, words, len(head.labels))
-        assert found.shape == (len(words), len(head.labels))
+        found = store.get(digest, sentence, len(head.labels))
+        assert found.shape == (len(sentence.words), len(head.labels))
 
 
 def metrics_of_an_epoch(directory, overrides):
@@ -120,7 +120,7 @@ def test_unlabelled_text_is_scored_too(tmp_path):
     text.write_text("Vive en Zaragoza .\n", encoding="utf-8")
     path = [TRAIN, {"unlabelled": {"es": str(text)}}]
     fill(KD, with_store(tmp_path / "s", train_data_path=path))
-    unlabelled = (["Vive", "en", "Zaragoza", "."], "es")
+    unlabelled = Sentence(["Vive", "en", "Zaragoza", "."], "es")
     assert_holds(tmp_path / "s", [*training_sentences(), unlabelled])
 
 

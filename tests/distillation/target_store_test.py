@@ -11,6 +11,7 @@ import pytest
 import torch
 from allennlp.common.checks import ConfigurationError
 
+from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation import target_store, teachers
 from structkd_allennlp.distillation.target_store import TargetStore, TeacherHead, archive_digest
 from structkd_allennlp.distillation.teachers import Teachers, TeacherSources
@@ -19,6 +20,7 @@ from tests.distillation.teachers_test import LABELS, SENTENCES, archived, studen
 CPU = torch.device("cpu")
 
 WORDS = ["Ada", "met", "Bob"]
+SENTENCE = Sentence(WORDS, "en")
 SCORES = numpy.random.default_rng(0).normal(0, 30, (3, 5)).astype(numpy.float32)
 
 
@@ -30,27 +32,27 @@ def softmax(scores):
 @pytest.mark.parametrize("half", [False, True])
 def test_what_goes_in_comes_out(tmp_path, half):
     store = TargetStore(str(tmp_path / "s"), half_precision=half)
-    assert store.get("t", "en", WORDS, 5) is None
-    store.put("t", [("en", WORDS, SCORES), (None, ["x"], SCORES[:1])])
-    found = store.get("t", "en", WORDS, 5)
+    assert store.get("t", SENTENCE, 5) is None
+    store.put("t", [(SENTENCE, SCORES), (Sentence(["x"], None), SCORES[:1])])
+    found = store.get("t", SENTENCE, 5)
     assert found.dtype == numpy.float32
     numpy.testing.assert_allclose(softmax(found), softmax(SCORES), atol=5e-3 if half else 1e-6)
-    assert store.get("t", None, ["x"], 5).shape == (1, 5)
+    assert store.get("t", Sentence(["x"], None), 5).shape == (1, 5)
     # Another teacher, language or sentence is another entry.
-    assert store.get("u", "en", WORDS, 5) is None
-    assert store.get("t", "de", WORDS, 5) is None
-    assert store.get("t", "en", ["Ada met", "Bob"], 5) is None
-    assert store.get("t", "en", WORDS, 4) is None
+    assert store.get("u", SENTENCE, 5) is None
+    assert store.get("t", Sentence(WORDS, "de"), 5) is None
+    assert store.get("t", Sentence(["Ada met", "Bob"], "en"), 5) is None
+    assert store.get("t", SENTENCE, 4) is None
     assert store.size() > 0
 
 
 def test_precision_that_is_too_low_counts_as_missing(tmp_path):
     half, full = (TargetStore(str(tmp_path / "s"), half_precision=x) for x in (True, False))
-    half.put("t", [("en", WORDS, SCORES)])
-    assert half.get("t", "en", WORDS, 5) is not None
-    assert full.get("t", "en", WORDS, 5) is None
-    full.put("t", [("en", WORDS, SCORES)])
-    assert half.get("t", "en", WORDS, 5) is not None
+    half.put("t", [(SENTENCE, SCORES)])
+    assert half.get("t", SENTENCE, 5) is not None
+    assert full.get("t", SENTENCE, 5) is None
+    full.put("t", [(SENTENCE, SCORES)])
+    assert half.get("t", SENTENCE, 5) is not None
 
 
 def test_impossible_labels_survive(tmp_path):
@@ -58,8 +60,8 @@ def test_impossible_labels_survive(tmp_path):
     scores[:, 0] = -numpy.inf
     for half in (True, False):
         store = TargetStore(str(tmp_path / str(half)), half_precision=half)
-        store.put("t", [("en", WORDS, scores)])
-        assert numpy.isneginf(store.get("t", "en", WORDS, 5)[:, 0]).all()
+        store.put("t", [(SENTENCE, scores)])
+        assert numpy.isneginf(store.get("t", SENTENCE, 5)[:, 0]).all()
 
 
 def test_head(tmp_path):
@@ -89,23 +91,23 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_entries_count_as_missing(tmp_path, damage, caplog):
     store = TargetStore(str(tmp_path / "s"))
-    store.put("t", [("en", WORDS, SCORES)])
+    store.put("t", [(SENTENCE, SCORES)])
     key = target_store._key("t", "en", WORDS)
     with store._environment.begin(write=True) as transaction:
         transaction.put(key, DAMAGE[damage](transaction.get(key)))
-    assert store.get("t", "en", WORDS, 5) is None
+    assert store.get("t", SENTENCE, 5) is None
     assert "damaged" in caplog.text
-    store.put("t", [("en", WORDS, SCORES)])
-    assert store.get("t", "en", WORDS, 5) is not None
+    store.put("t", [(SENTENCE, SCORES)])
+    assert store.get("t", SENTENCE, 5) is not None
 
 
 def test_a_well_formed_entry_of_another_shape_counts_as_missing(tmp_path):
     """As after a change of format that forgets to change the magic number."""
     store = TargetStore(str(tmp_path / "s"))
     store._put([(target_store._key("t", "en", WORDS), b"f")])
-    assert store.get("t", "en", WORDS, 5) is None
+    assert store.get("t", SENTENCE, 5) is None
     store._put([(target_store._key("t", "en", WORDS), target_store._SHAPE.pack(b"f", 3, 5))])
-    assert store.get("t", "en", WORDS, 5) is None
+    assert store.get("t", SENTENCE, 5) is None
     store._put([(target_store._key("t", "head", []), b"{}")])
     assert store.head("t") is None
 
@@ -121,7 +123,7 @@ def test_directories_that_are_no_store(tmp_path, kind):
     with pytest.raises(
         ConfigurationError, match=r"can not be used as a target store.*/s|/s can not"
     ):
-        TargetStore(str(path)).get("t", "en", WORDS, 5)
+        TargetStore(str(path)).get("t", SENTENCE, 5)
 
 
 def test_nothing_is_opened_before_it_is_used(tmp_path):
@@ -129,11 +131,15 @@ def test_nothing_is_opened_before_it_is_used(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
+def numbered(i, j):
+    return Sentence([str(i), str(j), "", ""], "en")
+
+
 def write_forever(directory, name):
     store, i = TargetStore(directory), 0
     while True:
         scores = numpy.full((4, 3), i, numpy.float32) + numpy.arange(3, dtype=numpy.float32)
-        store.put(name, [("en", [str(i), str(j), "", ""], scores) for j in range(20)])
+        store.put(name, [(numbered(i, j), scores) for j in range(20)])
         i += 1
 
 
@@ -147,7 +153,7 @@ def test_killed_writers_leave_whole_transactions(tmp_path):
     store = TargetStore(directory)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not all(
-        store.get(name, "en", ["3", "0", "", ""], 3) is not None for name in ("a", "b")
+        store.get(name, numbered(3, 0), 3) is not None for name in ("a", "b")
     ):
         time.sleep(0.02)
     for worker in workers:
@@ -155,13 +161,13 @@ def test_killed_writers_leave_whole_transactions(tmp_path):
         worker.join()
     for name in ("a", "b"):
         i = 0
-        while store.get(name, "en", [str(i), "0", "", ""], 3) is not None:
-            found = [store.get(name, "en", [str(i), str(j), "", ""], 3) for j in range(20)]
+        while store.get(name, numbered(i, 0), 3) is not None:
+            found = [store.get(name, numbered(i, j), 3) for j in range(20)]
             assert all(one is not None for one in found), "a transaction is half there"
             i += 1
         assert i >= 4
-    store.put("c", [("en", WORDS, SCORES)])
-    assert store.get("c", "en", WORDS, 5) is not None
+    store.put("c", [(SENTENCE, SCORES)])
+    assert store.get("c", SENTENCE, 5) is not None
 
 
 def test_digest(tmp_path):

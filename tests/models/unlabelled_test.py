@@ -7,8 +7,9 @@ from allennlp.common import Params
 from allennlp.data import Batch, DatasetReader, Token, Vocabulary
 from allennlp.models import Model
 
-from structkd_allennlp.data.dataset_readers import MultilingualReader, TaggedSentence
+from structkd_allennlp.data.dataset_readers import MultilingualReader
 from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, UNLABELLED_TAG
+from structkd_allennlp.data.sentences import TaggedSentence
 from structkd_allennlp.modules.tagger_chain import emission_scores
 from tests.models.structured_crf_tagger_test import INSTANCES, READER, tagger, tensors
 

@@ -1,7 +1,7 @@
 from structkd_allennlp.data.dataset_readers.conll import ConllReader
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
 from structkd_allennlp.data.dataset_readers.semeval_aspect import SemEvalAspectReader
-from structkd_allennlp.data.dataset_readers.tagging_reader import TaggedSentence, TaggingReader
+from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
 from structkd_allennlp.data.dataset_readers.universal_dependencies import (
     UniversalDependenciesPosReader,
 )
@@ -12,7 +12,6 @@ __all__ = [
     "ConllReader",
     "MultilingualReader",
     "SemEvalAspectReader",
-    "TaggedSentence",
     "TaggingReader",
     "UniversalDependenciesPosReader",
     "UnlabelledTextReader",

@@ -6,12 +6,9 @@ from typing import Any, Iterator, List, Optional, TextIO, Tuple
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Token
 
-from structkd_allennlp.data.dataset_readers.tagging_reader import (
-    ParsedSentence,
-    TaggedSentence,
-    TaggingReader,
-)
+from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence, TaggingReader
 from structkd_allennlp.data.dataset_readers.text_files import NumberedLine, blocks, input_error
+from structkd_allennlp.data.sentences import TaggedSentence
 from structkd_allennlp.data.tag_schemes import INPUT_SCHEMES
 
 DOCUMENT_MARK = "-DOCSTART-"

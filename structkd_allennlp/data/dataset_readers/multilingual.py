@@ -11,10 +11,10 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, Token
 from allennlp.data.dataset_readers.dataset_reader import PathOrStr
-from allennlp.data.fields import MetadataField
 
-from structkd_allennlp.data.dataset_readers.tagging_reader import TaggedSentence, TaggingReader
+from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
 from structkd_allennlp.data.dataset_readers.unlabelled_text import UnlabelledTextReader
+from structkd_allennlp.data.sentences import TaggedSentence, sentence_of
 
 logger = logging.getLogger(__name__)
 
@@ -137,9 +137,7 @@ class MultilingualReader(DatasetReader):
         return self._any_reader(language).tokenize(text, language)
 
     def apply_token_indexers(self, instance: Instance) -> None:
-        metadata = instance["metadata"]
-        assert isinstance(metadata, MetadataField)
-        self._any_reader(metadata["language"]).apply_token_indexers(instance)
+        self._any_reader(sentence_of(instance).language).apply_token_indexers(instance)
 
     def _any_reader(self, language: Optional[str]) -> TaggingReader:
         reader = self.readers.get(language or "", self.reader)

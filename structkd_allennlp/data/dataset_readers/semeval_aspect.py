@@ -11,12 +11,9 @@ from allennlp.data import DatasetReader, Token
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, iterparse
 
-from structkd_allennlp.data.dataset_readers.tagging_reader import (
-    ParsedSentence,
-    TaggedSentence,
-    TaggingReader,
-)
+from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence, TaggingReader
 from structkd_allennlp.data.dataset_readers.text_files import input_error
+from structkd_allennlp.data.sentences import TaggedSentence
 from structkd_allennlp.data.tag_schemes import spans_to_bio
 
 logger = logging.getLogger(__name__)

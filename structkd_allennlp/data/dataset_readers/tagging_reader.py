@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, TextIO, Tuple, Union
 
 from allennlp.common.checks import ConfigurationError
@@ -16,6 +16,7 @@ from structkd_allennlp.data.dataset_readers.text_files import input_error, open_
 from structkd_allennlp.data.fields.sentence_metadata import SentenceMetadata
 from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, TagSequenceField
 from structkd_allennlp.data.folds import fold_of
+from structkd_allennlp.data.sentences import TaggedSentence
 from structkd_allennlp.data.tag_schemes import (
     OUTPUT_SCHEMES,
     TagSchemeError,
@@ -26,16 +27,6 @@ from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import (
     MULTI_LANGUAGE,
     blank_spacy_tokenizer,
 )
-
-
-@dataclass(frozen=True)
-class TaggedSentence:
-    """One sentence of a corpus."""
-
-    tokens: List[Token]
-    tags: Optional[List[str]]
-    language: Optional[str]
-
 
 ParsedSentence = Tuple[TaggedSentence, Sequence[int]]
 """A sentence with its tags as they stand in the file, and the line of each."""
@@ -140,8 +131,7 @@ class TaggingReader(DatasetReader):
         with open_text(path, self.encoding) as file:
             for sentence, lines in self._parse(file, path, language):
                 found += 1
-                words = [token.text or "" for token in sentence.tokens]
-                if not all(part.selects(words) for part in parts):
+                if not all(part.selects(sentence.words) for part in parts):
                     continue
                 if self.label_encoding and sentence.tags:
                     if scheme is None and is_bioul(sentence.tags):

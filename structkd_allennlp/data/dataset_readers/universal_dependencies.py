@@ -8,12 +8,9 @@ from allennlp.data import DatasetReader, Token
 from conllu.exceptions import ParseException
 from conllu.parser import DEFAULT_FIELDS, parse_line
 
-from structkd_allennlp.data.dataset_readers.tagging_reader import (
-    ParsedSentence,
-    TaggedSentence,
-    TaggingReader,
-)
+from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence, TaggingReader
 from structkd_allennlp.data.dataset_readers.text_files import blocks, input_error
+from structkd_allennlp.data.sentences import TaggedSentence
 
 # The columns after these, such as FEATS, do not matter here, so no value there is an error.
 _FIELDS = DEFAULT_FIELDS[: DEFAULT_FIELDS.index("xpos") + 1]

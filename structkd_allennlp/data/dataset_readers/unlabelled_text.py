@@ -5,11 +5,8 @@ from typing import Any, Iterator, Optional, TextIO
 from allennlp.data import Token
 from allennlp.data.dataset_readers import DatasetReader
 
-from structkd_allennlp.data.dataset_readers.tagging_reader import (
-    ParsedSentence,
-    TaggedSentence,
-    TaggingReader,
-)
+from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence, TaggingReader
+from structkd_allennlp.data.sentences import TaggedSentence
 
 
 @DatasetReader.register("unlabelled_text")

@@ -5,12 +5,9 @@ from typing import Any, Iterator, Optional, TextIO
 
 from allennlp.data import DatasetReader, Token
 
-from structkd_allennlp.data.dataset_readers.tagging_reader import (
-    ParsedSentence,
-    TaggedSentence,
-    TaggingReader,
-)
+from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence, TaggingReader
 from structkd_allennlp.data.dataset_readers.text_files import blocks, input_error
+from structkd_allennlp.data.sentences import TaggedSentence
 
 # Only the first colon ends the language (`en:3:15` is a token with a colon).
 _LINE = re.compile(
