@@ -8,7 +8,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import lmdb
 import numpy
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 # Address space, not disk: LMDB's file grows with what is in it.
 _MAP_SIZE = 1 << 40
+# How many processes may read at once. (LMDB's default of 126 is soon used up by ones that were
+# killed, until somebody clears them away.)
+_MAX_READERS = 1024
 # Of an entry: magic and version, CRC-32 of all that follows.
 _FRAME = struct.Struct("<4sI")
 _MAGIC = b"SKD1"
@@ -70,7 +73,7 @@ class TargetStore(FromParams):
 
     # Raises
 
-    `ConfigurationError` for a directory that can not be used as a store.
+    `ConfigurationError` for a directory that cannot be used as a store.
     """
 
     def __init__(self, directory: str, half_precision: bool = False) -> None:
@@ -119,15 +122,34 @@ class TargetStore(FromParams):
         if len(payload) != _SHAPE.size + length * width * dtype.itemsize:
             return None
         scores = numpy.frombuffer(payload, dtype, offset=_SHAPE.size).reshape(length, width)
-        return scores.astype(numpy.float32)
+        # Earlier versions stored whatever a teacher said.
+        return scores.astype(numpy.float32) if _is_distribution(scores) else None
 
     def put(self, teacher: str, scores: Iterable[Tuple[Sentence, numpy.ndarray]]) -> None:
-        """Stores the emission scores of sentences, all of them or none."""
+        """
+        Stores the emission scores of sentences, all of them or none. A score of minus infinity is a
+        label that is impossible.
+
+        # Raises
+
+        `ConfigurationError` for scores that are no distribution, such as NaN, and where the store
+        cannot be written to.
+        """
         dtype = numpy.dtype("<f2" if self.half_precision else "<f4")
         items = []
         for (words, language), emissions in scores:
+            if not _is_distribution(emissions):
+                raise ConfigurationError(
+                    f"a teacher gives scores of NaN or infinity to the {language} sentence "
+                    f"{' '.join(words)[:100]!r}: they are no target. Check its weights, or train "
+                    "it again"
+                )
             relative = emissions - emissions.max(axis=1, keepdims=True)
             length, width = relative.shape
+            if self.half_precision:
+                # What is merely unlikely must not become impossible.
+                lowest = numpy.finfo(dtype).min
+                relative = numpy.where(numpy.isneginf(relative), relative, relative.clip(lowest))
             shape = _SHAPE.pack(dtype.char.encode(), length, width)
             payload = shape + relative.astype(dtype).tobytes()
             items.append((_key(teacher, language, words), payload))
@@ -139,8 +161,11 @@ class TargetStore(FromParams):
         return stored.st_blocks * 512
 
     def _get(self, key: bytes) -> Optional[bytes]:
-        with self._environment.begin() as transaction:
-            value = transaction.get(key)
+        try:
+            with self._environment.begin() as transaction:
+                value = transaction.get(key)
+        except lmdb.Error as error:
+            raise _damaged(self.directory, str(error)) from error
         if value is None:
             return None
         if len(value) >= _FRAME.size:
@@ -156,11 +181,19 @@ class TargetStore(FromParams):
             with self._environment.begin(write=True) as transaction:
                 for key, payload in items:
                     transaction.put(key, _FRAME.pack(_MAGIC, zlib.crc32(payload)) + payload)
+        except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError) as error:
+            raise _damaged(self.directory, str(error)) from error
         except lmdb.Error as error:
             raise ConfigurationError(
-                f"can not write to the target store {self.directory} ({error}): make room on its "
-                "disk or choose another directory. What was stored before is whole"
+                f"cannot write to the target store {self.directory} ({error}): make room on its "
+                "disk, or choose another directory that can be written to. What was stored before "
+                "is whole"
             ) from error
+
+
+def _is_distribution(scores: numpy.ndarray) -> bool:
+    """Whether each word has a best label, and a finite score of it."""
+    return bool(numpy.isfinite(scores.max(axis=1)).all())
 
 
 def archive_digest(archive: str) -> str:
@@ -183,18 +216,44 @@ def archive_digest(archive: str) -> str:
 
 
 def _key(teacher: str, language: Optional[str], words: Sequence[str]) -> bytes:
-    parts = "\x1f".join([teacher, language or "", *words])
-    return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=20).digest()
+    parts = (
+        part.replace("\x1e", "\x1e0").replace("\x1f", "\x1e1")
+        for part in (teacher, language or "", *words)
+    )
+    text = "\x1f".join(parts)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()
 
 
 @functools.cache
 def _open(directory: str) -> lmdb.Environment:
     """LMDB lets a process open an environment once, so all stores of a directory share it."""
+    data = Path(directory, "data.mdb")
+    options: Dict[str, Any] = {"map_size": _MAP_SIZE, "readahead": False, "meminit": False}
     try:
         os.makedirs(directory, exist_ok=True)
-        return lmdb.open(directory, map_size=_MAP_SIZE, readahead=False, meminit=False)
+        if data.exists() and not os.access(directory, os.W_OK):
+            # Without a lock file there is nobody to lock out: nobody can write.
+            options |= {"readonly": True, "lock": False}
+        environment = lmdb.open(directory, max_readers=_MAX_READERS, **options)
+        # Processes that were killed leave their entries in the table of readers.
+        environment.reader_check()
     except (lmdb.Error, OSError) as error:
         raise ConfigurationError(
-            f"{directory} can not be used as a target store ({error}): choose a directory that can "
+            f"{directory} cannot be used as a target store ({error}): choose a directory that can "
             "be written to, or delete this one if it is damaged; targets are computed again"
         ) from error
+    # The number of the last page in use, which lies in the file's first pages.
+    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    there = data.stat().st_size
+    if there < needed:
+        environment.close()
+        # Reading what is not there would end the process (SIGBUS).
+        raise _damaged(directory, f"{there} bytes of {needed} are there")
+    return environment
+
+
+def _damaged(directory: str, how: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the target store {directory} is damaged ({how}): delete the directory; its targets are "
+        "computed again"
+    )

@@ -1,15 +1,18 @@
 """The store: what comes out is what went in, or nothing, whoever else is at it or dies."""
 
+import hashlib
 import multiprocessing
 import os
 import shutil
 import signal
 import time
 
+import hypothesis.strategies as st
 import numpy
 import pytest
 import torch
 from allennlp.common.checks import ConfigurationError
+from hypothesis import given
 
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation import target_store, teachers
@@ -120,10 +123,129 @@ def test_directories_that_are_no_store(tmp_path, kind):
     else:
         path.mkdir()
         (path / "data.mdb").write_bytes(b"no database" * 1000)
-    with pytest.raises(
-        ConfigurationError, match=r"can not be used as a target store.*/s|/s can not"
-    ):
+    with pytest.raises(ConfigurationError, match=r"cannot be used as a target store.*/s|/s cannot"):
         TargetStore(str(path)).get("t", SENTENCE, 5)
+
+
+@pytest.mark.parametrize("bad", [numpy.nan, numpy.inf, -numpy.inf])
+def test_scores_that_are_no_distribution_are_neither_stored_nor_used(tmp_path, bad):
+    store = TargetStore(str(tmp_path / "s"))
+    scores = SCORES.copy()
+    scores[1] = bad
+    with pytest.raises(ConfigurationError, match="to the en sentence 'Ada met Bob'"):
+        store.put("t", [(Sentence(["x"], "en"), SCORES[:1]), (SENTENCE, scores)])
+    assert store.get("t", Sentence(["x"], "en"), 5) is None
+    # As an earlier version would have left it.
+    payload = target_store._SHAPE.pack(b"f", 3, 5) + scores.tobytes()
+    store._put([(target_store._key("t", "en", WORDS), payload)])
+    assert store.get("t", SENTENCE, 5) is None
+
+
+def test_half_precision_rules_nothing_out(tmp_path):
+    store = TargetStore(str(tmp_path / "s"), half_precision=True)
+    store.put("t", [(Sentence(["x"], "en"), numpy.array([[0, -1e6, -numpy.inf]], numpy.float32))])
+    assert store.get("t", Sentence(["x"], "en"), 3).tolist() == [[0, -65504, -numpy.inf]]
+
+
+@given(
+    st.lists(st.text(max_size=3), max_size=4).map(tuple),
+    st.lists(st.text("a\x1e\x1f0", max_size=3), max_size=4).map(tuple),
+    st.lists(st.text("a\x1e\x1f1", max_size=3), max_size=4).map(tuple),
+)
+def test_no_two_sentences_share_a_key(one, two, three):
+    sentences = (one, two, three)
+    keys = {target_store._key("t", "en", words) for words in sentences}
+    assert len(keys) == len(set(sentences))
+
+
+def test_keys_of_earlier_stores_are_found():
+    """Entries are addressed by teacher, language and words, joined by a unit separator."""
+    expected = hashlib.blake2b(b"t\x1fen\x1fAda\x1fmet\x1fBob", digest_size=20).digest()
+    assert target_store._key("t", "en", WORDS) == expected
+
+
+def filled(path):
+    store = TargetStore(str(path))
+    for i in range(200):
+        store.put("t", [(Sentence([*WORDS, str(i)] * 9, "en"), SCORES[[0, 1, 2, 0] * 9])])
+    store.put("t", [(SENTENCE, SCORES)])
+    return store
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.5, 0.99])
+def test_a_store_cut_short_is_refused(tmp_path, share):
+    filled(tmp_path / "s")
+    # This process has the whole one mapped, so it is a copy that loses its end.
+    shutil.copytree(tmp_path / "s", tmp_path / "cut")
+    data = tmp_path / "cut" / "data.mdb"
+    os.truncate(data, int(data.stat().st_size * share))
+    with_store = TargetStore(str(tmp_path / "cut"))
+    if share == 0:
+        assert with_store.get("t", SENTENCE, 5) is None
+        return
+    with pytest.raises(ConfigurationError, match=r"damaged \(\d+ bytes.*delete the directory"):
+        with_store.get("t", SENTENCE, 5)
+
+
+def test_damaged_pages_are_missing_entries_or_an_error_that_says_what_to_do(tmp_path):
+    whole = filled(tmp_path / "s")
+    expected = whole.get("t", SENTENCE, 5)
+    generator = numpy.random.default_rng(0)
+    size = (tmp_path / "s" / "data.mdb").stat().st_size
+    outcomes = set()
+    for i in range(40):
+        path = tmp_path / f"s{i}"
+        shutil.copytree(tmp_path / "s", path)
+        data = path / "data.mdb"
+        with data.open("r+b") as file:
+            file.seek(int(generator.integers(2, size // 4096)) * 4096)
+            file.write(generator.bytes(4096))
+        try:
+            found = TargetStore(str(path)).get("t", SENTENCE, 5)
+        except ConfigurationError as error:
+            outcomes.add(error.message.rpartition(": ")[2])
+        else:
+            assert found is None or numpy.array_equal(found, expected)
+            outcomes.add("found" if found is not None else "missing")
+    assert "found" in outcomes
+    assert outcomes <= {
+        "found",
+        "missing",
+        "delete the directory; its targets are computed again",
+    }
+
+
+def read_and_die(path):
+    with target_store._open(path).begin():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_readers_that_were_killed_block_nobody(tmp_path):
+    """LMDB's own limit is 126, and it keeps those that die."""
+    path = str(tmp_path / "s")
+    context = multiprocessing.get_context("fork")
+    # This process must not have opened what its children open.
+    for target in [filled, *[read_and_die] * 130]:
+        child = context.Process(target=target, args=(path,))
+        child.start()
+        child.join()
+        assert child.exitcode == (0 if target is filled else -signal.SIGKILL)
+    assert TargetStore(path).get("t", SENTENCE, 5) is not None
+
+
+def test_a_complete_store_that_cannot_be_written_to_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "s"
+    child = multiprocessing.get_context("fork").Process(target=filled, args=(path,))
+    child.start()
+    child.join()
+    (path / "lock.mdb").unlink()
+    # No permission keeps root from writing, and tests may run as root.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    store = TargetStore(str(path))
+    assert store.get("t", SENTENCE, 5) is not None
+    assert not (path / "lock.mdb").exists()
+    with pytest.raises(ConfigurationError, match="cannot write to the target store"):
+        store.put("t", [(SENTENCE, SCORES)])
 
 
 def test_nothing_is_opened_before_it_is_used(tmp_path):
