@@ -7,12 +7,10 @@ import re
 import shlex
 from collections import Counter
 from pathlib import Path
-from unittest import mock
 
 import _jsonnet
 import pytest
 import torch
-from allennlp.commands import parse_args
 from allennlp.commands.train import TrainModel, train_model_from_args
 from allennlp.common import Params
 from allennlp.common.util import prepare_environment
@@ -22,6 +20,7 @@ from allennlp.models.archival import archive_model
 from structkd_allennlp.commands.distillation_suite import DistillationSuite
 from structkd_allennlp.registrables import MultilingualReader, StructuredCrfTagger, StructureKD
 from structkd_allennlp.suite.specification import Suite
+from tests.command_lines import commands_in
 
 FOLDER = Path("training_configs")
 SUITES = sorted(FOLDER.glob("suites/*.jsonnet"))
@@ -50,19 +49,11 @@ def params_of(config, overrides=""):
     return copy.deepcopy(_evaluated(config, overrides))
 
 
-@functools.cache
-def _parser():
-    """The one of `allennlp`, which takes a while to make."""
-    with mock.patch("sys.argv", ["allennlp", "train", "a.jsonnet", "-s", "out"]):
-        return parse_args()[0]
-
-
 def comments_of(config):
     """The `allennlp` commands and the bare `--overrides` in the comments, parsed."""
-    lines = re.findall(r"^ *// *(.*)$", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    commands = [shlex.split(line)[1:] for line in lines if line.startswith("allennlp ")]
-    overrides = [shlex.split(line)[1] for line in lines if line.startswith("--overrides ")]
-    return [_parser().parse_args(command) for command in commands], overrides
+    text = config.read_text(encoding="utf-8")
+    lines = re.findall("^ *// *(--overrides .*)$", text, flags=re.MULTILINE)
+    return commands_in(text, "// *"), [shlex.split(line)[1] for line in lines]
 
 
 def cases():

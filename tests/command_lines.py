@@ -1,0 +1,25 @@
+"""The command lines that comments and pages show, as AllenNLP parses them."""
+
+import argparse
+import functools
+import re
+import shlex
+from typing import List
+from unittest import mock
+
+from allennlp.commands import parse_args
+
+import structkd_allennlp.registrables  # noqa: F401
+
+
+@functools.cache
+def _parser() -> argparse.ArgumentParser:
+    """The one of `allennlp`, which takes a while to make."""
+    with mock.patch("sys.argv", ["allennlp", "train", "a.jsonnet", "-s", "out"]):
+        return parse_args()[0]
+
+
+def commands_in(text: str, margin: str) -> List[argparse.Namespace]:
+    """Those of the lines that start with `margin` and `allennlp`."""
+    lines = re.findall(rf"^{margin}allennlp (.*)$", text, flags=re.MULTILINE)
+    return [_parser().parse_args(shlex.split(line)) for line in lines]
