@@ -12,6 +12,7 @@ from allennlp.common.util import SigTermReceived, install_sigterm_handler
 from rich.console import Console
 
 from structkd_allennlp.commands.arguments import add_configuration_arguments
+from structkd_allennlp.suite.executor import LocalExecutor
 from structkd_allennlp.suite.runner import run_suite
 from structkd_allennlp.suite.specification import Suite
 
@@ -51,8 +52,9 @@ def _run_from_args(args: argparse.Namespace) -> None:
     console = Console(force_terminal=False if args.file_friendly_logging else None)
     suite = Suite.from_file(args.suite_path, args.overrides)
     try:
+        executor = LocalExecutor(args.jobs)
         lacking = run_suite(
-            suite, Path(args.serialization_dir), args.jobs, args.include_package, console
+            suite, Path(args.serialization_dir), executor, args.include_package, console
         )
     except (KeyboardInterrupt, SigTermReceived) as error:
         console.print("interrupted; the same command goes on from here")

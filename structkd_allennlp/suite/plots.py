@@ -1,19 +1,22 @@
-"""The plots of a suite's report, as SVG to put into a page."""
+"""
+The plots of a suite's report, as SVG to put into a page.
+
+matplotlib is imported where it is needed, as `--include-package` imports this module too.
+"""
 
 import html
 import io
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-import matplotlib
 from allennlp.common import Params
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from structkd_allennlp.distillation.objectives import DistillationObjective, TopKObjective
 from structkd_allennlp.suite.comparison import Comparison, Run, Spread, System, mean_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow, which is
 # too pale for a line on white, and its black, which is the baseline's.
@@ -54,6 +57,8 @@ Style = Dict[str, Any]
 
 def plots(comparison: Comparison) -> List[Plot]:
     """All the plots that there are results for."""
+    import matplotlib
+
     with matplotlib.rc_context(SETTINGS):
         return _Plots(comparison).all()
 
@@ -193,6 +198,8 @@ class _Plots:
         )
 
     def learning_curves(self) -> Plot:
+        from matplotlib.ticker import MaxNLocator
+
         curves = {row.name: _curve(row.runs, "validation") for row in self.comparison.rows}
         weights = [_curve(row.runs, "lambda") for row in self.comparison.rows]
         epochs = max((len(curve) for curve in curves.values()), default=0)
@@ -230,6 +237,8 @@ class _Plots:
     def against(
         self, title: str, caption: str, label: str, measure: Callable[[Run], float]
     ) -> Plot:
+        from matplotlib.ticker import FuncFormatter, LogLocator
+
         figure, axes = _figure(4.8, 4.4)
         axes.set_xscale("log")
         sizes = []
@@ -250,9 +259,11 @@ class _Plots:
         return _plot(title, caption, {label: figure})
 
     def _dots(
-        self, axes: Axes, spreads: Dict[str, Optional[Spread]], styles: Sequence[Style]
+        self, axes: "Axes", spreads: Dict[str, Optional[Spread]], styles: Sequence[Style]
     ) -> None:
         """A line for each name, from top to bottom."""
+        from matplotlib.ticker import MaxNLocator
+
         for i, (spread, style) in enumerate(zip(spreads.values(), styles, strict=True)):
             if spread:
                 axes.errorbar(
@@ -267,7 +278,7 @@ class _Plots:
         axes.set_ylim(len(spreads) - 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(4))
 
-    def _point(self, axes: Axes, x: float, spread: Spread, name: str) -> None:
+    def _point(self, axes: "Axes", x: float, spread: Spread, name: str) -> None:
         style = self.styles[name]
         axes.errorbar(
             x,
@@ -299,21 +310,26 @@ def _with_margin(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
     return figure, figure.subplots()
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def _legend(figure: "Figure", axes: "Axes") -> None:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
-def _plot(title: str, caption: str, figures: Dict[str, Figure]) -> Plot:
+def _plot(title: str, caption: str, figures: "Dict[str, Figure]") -> Plot:
     """The keys of the figures are the headings of the panels."""
     return Plot(title, caption, [_svg(f"{title}: {x}", fig) for x, fig in figures.items()])
 
 
-def _svg(label: str, figure: Figure) -> str:
+def _svg(label: str, figure: "Figure") -> str:
+    import matplotlib
+
     file = io.StringIO()
     # What is referred to by id has the hash of its content and of this. The page has many plots.
     with matplotlib.rc_context({"svg.hashsalt": label}):

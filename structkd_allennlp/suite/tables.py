@@ -119,7 +119,7 @@ def cost_table(comparison: Comparison) -> Table:
                 f"{group.name} together: {len(group.runs)} models, "
                 f"{sum(run['parameters'] for run in group.runs):,} parameters, "
                 f"{sum(run['archive_bytes'] for run in group.runs) / 1e6:.1f} MB, "
-                f"{_duration(sum(run['seconds'] for run in group.runs))}."
+                f"{duration(sum(run['seconds'] for run in group.runs))}."
             )
     for system in comparison.systems:
         runs = system.runs
@@ -134,7 +134,7 @@ def cost_table(comparison: Comparison) -> Table:
             ", ".join(map(str, seeds)) or NOTHING,
             NOTHING if parameters is None else f"{parameters:,.0f}",
             NOTHING if size is None else f"{size:.1f}",
-            NOTHING if seconds is None else _duration(seconds),
+            NOTHING if seconds is None else duration(seconds),
             NOTHING if development is None else f"{development:.2f}",
         ]
         table.rows.append([Cell(cell) for cell in cells])
@@ -176,7 +176,7 @@ def p_value(value: Optional[float]) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

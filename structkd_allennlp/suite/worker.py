@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 import zipfile
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -36,7 +37,9 @@ from structkd_allennlp.common.files import read_json, write_json
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
 from structkd_allennlp.distillation.fill import fill_target_store
 from structkd_allennlp.modules.tagger_chain import label_names
-from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME, finished_run
+from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME
+from structkd_allennlp.suite.plan import TargetsJob, TrainJob, job_of
+from structkd_allennlp.training.epoch_record import read_record
 from structkd_allennlp.training.metrics import score, sentence_counts
 
 logger = logging.getLogger(__name__)
@@ -47,34 +50,37 @@ Counts = List[List[int]]
 
 def main(job_file: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s - %(levelname)s - %(message)s")
-    job = read_json(Path(job_file))
+    job = job_of(read_json(Path(job_file)))
     import_plugins()
-    for package in job["include_package"]:
+    for package in job.include_package:
         import_module_and_submodules(package)
-    if "fill" in job:
-        for config in job["fill"]:
+    if isinstance(job, TargetsJob):
+        for config in job.fill:
             fill_target_store(Params(config), cuda_device=_cuda_device())
     else:
         execute(job)
 
 
-def execute(job: Dict[str, Any]) -> None:
+def execute(job: TrainJob) -> None:
     """Trains the model of a job, unless that is done, and evaluates it."""
-    directory = Path(job["directory"])
-    run = finished_run(directory)
-    if run is None or run["digest"] != job["entry"]["digest"]:
+    directory = Path(job.directory)
+    run = job.trained()
+    if run is None:
         started = datetime.now().astimezone()
         run = {
             "started": started.isoformat(timespec="seconds"),
-            "seconds": train(Params(job["config"]), directory),
+            "seconds": train(Params(job.config), directory),
         }
     # Also of a model that is only evaluated again, as the metric may be another.
-    run |= training_results(directory, job["metric"])
-    counts = evaluate(directory, job["tests"], job["metric"])
+    run |= training_results(directory, job.metric)
+    epochs = [_epoch(epoch, job.metric) for epoch in read_record(directory)]
+    # A run from before there was such a record has its epochs noted already.
+    run["epochs"] = epochs or run.get("epochs", [])
+    counts = evaluate(directory, job.tests, job.metric)
     write_json(directory / COUNTS_NAME, counts, indent=None)
-    run |= job["entry"]
+    run |= asdict(job.entry)
     run["scores"] = {language: _percent(own) for language, own in counts.items()}
-    run["evaluation_digest"] = job["evaluation_digest"]
+    run["evaluation_digest"] = job.evaluation_digest
     write_json(directory / RUN_NAME, run)
 
 
@@ -83,14 +89,16 @@ def train(params: Params, directory: Path) -> float:
     Trains a model, or goes on with training one of the same configuration. Returns how many seconds
     of training there were in all.
     """
+    trainer = params["trainer"].params
     if _cuda_device() >= 0:
-        params["trainer"]["cuda_device"] = _cuda_device()
+        trainer["cuda_device"] = _cuda_device()
+    trainer["callbacks"] = [*(trainer.get("callbacks") or []), "epoch_record"]
     config = params.as_flat_dict()
     recover = _has_checkpoint(directory) and _trained(directory) == config
     if not recover:
         # What a stopped run has left is of no use.
         shutil.rmtree(directory, ignore_errors=True)
-    before = sum(epoch["seconds"] for epoch in _epochs(directory, "")) if recover else 0.0
+    before = sum(epoch["seconds"] for epoch in read_record(directory))
     started = time.monotonic()
     train_model(params, str(directory), recover=recover, file_friendly_logging=True)
     return before + time.monotonic() - started
@@ -120,14 +128,26 @@ def _has_checkpoint(directory: Path) -> bool:
 
 
 def training_results(directory: Path, metric: str) -> Dict[str, Any]:
-    """What a finished training run tells: the model's size and how training went."""
+    """What a finished training run tells: the model's size and its best development score."""
     archive = directory / "model.tar.gz"
     model = load_archive(archive).model
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "archive_bytes": archive.stat().st_size,
         "dev": _validation(read_json(directory / "metrics.json"), "best_validation", metric),
-        "epochs": _epochs(directory, metric),
+    }
+
+
+def _epoch(record: Dict[str, Any], metric: str) -> Dict[str, Any]:
+    """In the words of `results.json`."""
+    return {
+        "epoch": record["epoch"],
+        "seconds": record["seconds"],
+        "validation": _validation(record, "validation", metric),
+        "training_loss": record.get("training_loss"),
+        "nll_loss": record.get("training_nll_loss"),
+        "distillation_loss": record.get("training_distillation_loss"),
+        "lambda": record.get("training_lambda"),
     }
 
 
@@ -137,39 +157,6 @@ def _validation(metrics: Dict[str, Any], prefix: str, metric: str) -> Optional[f
         if f"{prefix}_{name}" in metrics:
             return 100 * float(metrics[f"{prefix}_{name}"])
     return None
-
-
-def _epochs(directory: Path, metric: str) -> List[Dict[str, Any]]:
-    epochs: List[Dict[str, Any]] = []
-    started = previous = 0.0
-    while (path := directory / f"metrics_epoch_{len(epochs)}.json").exists():
-        metrics = read_json(path)
-        # Since training started or was last recovered, which is the same moment for all epochs of
-        # one go.
-        elapsed = _seconds(metrics["training_duration"])
-        own_start = path.stat().st_mtime - elapsed
-        seconds = elapsed - previous if abs(own_start - started) < 1 else elapsed
-        started, previous = own_start, elapsed
-        epochs.append(
-            {
-                "epoch": len(epochs),
-                "seconds": seconds,
-                "validation": _validation(metrics, "validation", metric),
-                "training_loss": metrics.get("training_loss"),
-                "nll_loss": metrics.get("training_nll_loss"),
-                "distillation_loss": metrics.get("training_distillation_loss"),
-                "lambda": metrics.get("training_lambda"),
-            }
-        )
-    return epochs
-
-
-def _seconds(duration: str) -> float:
-    """Of `str(timedelta)`, such as "1 day, 2:03:04.5"."""
-    *days, clock = duration.split(", ")
-    hours, minutes, seconds = map(float, clock.split(":"))
-    whole_days = int(days[0].split()[0]) if days else 0
-    return timedelta(days=whole_days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
 
 
 def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Dict[str, Counts]:

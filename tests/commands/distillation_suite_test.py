@@ -117,8 +117,8 @@ def test_failures_make_the_exit_status(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "run_suite", run_suite)
     with pytest.raises(SystemExit, match="not done: students/posterior/seed1"):
         allennlp(*arguments, "--jobs", "3", "-o", '{"title": "Other"}')
-    suite, directory, jobs, packages, _ = run_suite.call_args.args
-    assert (suite.title, directory, jobs) == ("Other", tmp_path / "suite", 3)
+    suite, directory, executor, packages, _ = run_suite.call_args.args
+    assert (suite.title, directory, executor.slots) == ("Other", tmp_path / "suite", 3)
     assert packages == ["structkd_allennlp"]
 
 

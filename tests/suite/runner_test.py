@@ -5,14 +5,15 @@ import inspect
 import json
 import subprocess
 import sys
-import time
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json
-from structkd_allennlp.suite import environment, report, runner, worker
+from structkd_allennlp.suite import environment, executor, runner, worker
+from structkd_allennlp.suite.executor import LocalExecutor
 from structkd_allennlp.suite.files import finished_run
 from structkd_allennlp.suite.runner import run_suite
 from structkd_allennlp.suite.specification import Suite
@@ -78,7 +79,7 @@ class Suites:
     def run(self, values, jobs=1):
         """The runs that it says are lacking, and all events."""
         self._events.unlink(missing_ok=True)
-        lacking = run_suite(Suite.from_dict(values), self.directory, jobs)
+        lacking = run_suite(Suite.from_dict(values), self.directory, LocalExecutor(jobs))
         return lacking, self.events()
 
     def events(self):
@@ -102,13 +103,12 @@ def suites(tmp_path, monkeypatch):
     script, events = tmp_path / "worker.py", tmp_path / "events"
     script.write_text(WORKER)
     monkeypatch.setattr(
-        runner,
+        executor,
         "_worker_command",
         lambda job: [sys.executable, "-S", str(script), str(job), str(events)],
     )
-    monkeypatch.setattr(runner, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(environment, "gpus", list)
-    monkeypatch.setattr(report, "write_report", lambda directory: reports.append(directory))
+    monkeypatch.setattr(runner, "write_report", lambda directory: reports.append(directory))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     reports = []
     suites = Suites(tmp_path / "suite", events)
@@ -293,7 +293,7 @@ def test_bad_arguments(suites, values, jobs, tmp_path):
         suites.run(values, jobs=jobs)
     (tmp_path / "file").write_text("")
     suites.directory = tmp_path / "file"
-    with pytest.raises(ConfigurationError, match="file can not be made"):
+    with pytest.raises(ConfigurationError, match="file cannot be made"):
         suites.run(values)
 
 
@@ -307,17 +307,19 @@ def test_an_interruption(suites, values, monkeypatch):
         processes.append(original(*args, **kwargs))
         return processes[-1]
 
-    def interrupt(seconds):
-        if any(event[:2] == (BASELINE[0], "train") for event in suites.events()):
-            monkeypatch.setattr(time, "sleep", sleep)
-            raise KeyboardInterrupt
-        sleep(seconds)
+    def interrupt(futures, return_when):
+        while True:
+            done = wait(futures, 0.05, return_when).done
+            if any(event[:2] == (BASELINE[0], "train") for event in suites.events()):
+                raise KeyboardInterrupt
+            if done:
+                return wait(futures, 0)
 
-    sleep = time.sleep
     monkeypatch.setattr(subprocess, "Popen", recording)
-    monkeypatch.setattr(time, "sleep", interrupt)
+    monkeypatch.setattr(executor, "wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
         suites.run(values)
+    monkeypatch.setattr(executor, "wait", wait)
     assert processes[-1].poll() == -15
     results = suites.results()
     assert [results[name]["status"] for name in RUNS] == ["done"] * 2 + ["waiting"] * 4
@@ -331,7 +333,7 @@ def test_results_outlive_a_report_that_fails(suites, values, monkeypatch):
     def fail(directory):
         raise ValueError
 
-    monkeypatch.setattr(report, "write_report", fail)
+    monkeypatch.setattr(runner, "write_report", fail)
     assert suites.run(values)[0] == ["the report"]
     assert {run["status"] for run in suites.results().values()} == {"done"}
 

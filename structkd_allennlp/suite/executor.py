@@ -1,0 +1,255 @@
+"""Where the jobs of a suite run: here, in processes of their own on this machine."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any, Callable, Dict, List, Optional, Sequence
+
+from allennlp.common.checks import ConfigurationError
+
+from structkd_allennlp.common.files import read_json, write_json
+from structkd_allennlp.suite import environment
+from structkd_allennlp.suite.plan import Step, TrainJob
+
+# How long a stopped job gets to end by itself.
+_PATIENCE_SECONDS = 5
+_LINES_OF_LOG = 15
+
+
+class JobFailed(Exception):
+    """With the last lines of the job's log."""
+
+
+class Executor(ABC):
+    """
+    Runs the steps of one plan in an order that respects what they need, several at a time. A
+    subclass says how a step is run.
+
+    # Parameters
+
+    slots : `int`
+        How many steps may run at a time.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+    @abstractmethod
+    def submit(self, step: Step[Any], directory: Path) -> "Future[Dict[str, Any]]":
+        """
+        Starts a step. Its log is to be found at `log_of`, and what it leaves where its job says.
+
+        # Parameters
+
+        step : `Step`
+        directory : `Path`
+            Of the suite.
+
+        # Returns
+
+        `Future[Dict[str, Any]]` : what the step has left, or `JobFailed`.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Ends all that still runs. Nothing is submitted after it."""
+
+    def run(
+        self,
+        steps: Sequence[Step[Any]],
+        directory: Path,
+        on_event: Callable[[Step[Any]], None],
+    ) -> None:
+        """
+        Runs all steps that are not done yet. A step that fails blocks those that need it, and no
+        others. However this ends, nothing runs any more, and what did not get to its end is waiting
+        again.
+
+        # Parameters
+
+        steps : `Sequence[Step]`
+            Of those that can be run, the first ones come first.
+        directory : `Path`
+            Of the suite.
+        on_event : `Callable[[Step], None]`
+            Called, in this thread, with every step whose state has changed.
+        """
+        pending = [step for step in steps if step.state == "waiting"]
+        order = {step: i for i, step in enumerate(pending)}
+        graph = {step: [x for x in (*step.needs, *step.after) if x in order] for step in pending}
+        sorter = TopologicalSorter(graph)
+        sorter.prepare()
+        ready: List[Step[Any]] = []
+        running: Dict[Future[Dict[str, Any]], Step[Any]] = {}
+
+        def end(step: Step[Any]) -> None:
+            on_event(step)
+            sorter.done(step)
+
+        try:
+            while sorter.is_active():
+                ready = sorted([*ready, *sorter.get_ready()], key=order.__getitem__)
+                blocked = [step for step in ready if _lacking(step)]
+                for step in blocked:
+                    ready.remove(step)
+                    step.state, step.error = "blocked", f"needs {', '.join(_lacking(step))}"
+                    end(step)
+                if blocked:
+                    continue  # They may block others in turn.
+                while ready and len(running) < self.slots:
+                    step = ready.pop(0)
+                    running[self.submit(step, directory)] = step
+                    step.state = "running"
+                    on_event(step)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    step = running.pop(future)
+                    try:
+                        step.result = future.result()
+                        step.state = "done"
+                    except JobFailed as failure:
+                        step.state, step.error = "failed", str(failure)
+                    end(step)
+        finally:
+            self.stop()
+            for step in pending:
+                if step.state == "running":
+                    step.state = "waiting"
+
+
+def _lacking(step: Step[Any]) -> List[str]:
+    return [other.name for other in step.needs if other.state != "done"]
+
+
+def log_of(step: Step[Any], directory: Path) -> Path:
+    return directory / f"{step.name}.log"
+
+
+class LocalExecutor(Executor):
+    """
+    Runs each job in a process of its own on this machine. Where there are GPUs, each job gets one;
+    else they share the processor's cores.
+
+    # Parameters
+
+    jobs : `int`, optional (default = the number of GPUs, or else 1)
+        How many to run at a time.
+
+    # Raises
+
+    `ConfigurationError` for fewer than 1.
+    """
+
+    def __init__(self, jobs: Optional[int] = None) -> None:
+        if jobs is not None and jobs < 1:
+            raise ConfigurationError(f"--jobs is {jobs}: give 1 or more")
+        gpus = environment.gpus()
+        super().__init__(jobs or len(gpus) or 1)
+        self._environments: SimpleQueue[Dict[str, str]] = SimpleQueue()
+        for slot in range(self.slots):
+            variables = dict(os.environ)
+            if gpus:
+                variables["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+            else:
+                threads = max(1, environment.cores() // self.slots)
+                variables.setdefault("OMP_NUM_THREADS", str(threads))
+            self._environments.put(variables)
+        self._pool = ThreadPoolExecutor(self.slots)
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._processes: List[subprocess.Popen[bytes]] = []
+
+    def submit(self, step: Step[Any], directory: Path) -> "Future[Dict[str, Any]]":
+        return self._pool.submit(self._work, step, directory)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+        try:
+            self._signal(signal.SIGTERM)
+            deadline = time.monotonic() + _PATIENCE_SECONDS
+            while self._alive() and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:
+            # Also if we are told once more to end.
+            self._signal(signal.SIGKILL)
+            self._pool.shutdown(cancel_futures=True)
+
+    def _work(self, step: Step[Any], directory: Path) -> Dict[str, Any]:
+        job_file, log = _prepare(step, directory), log_of(step, directory)
+        variables = self._environments.get()
+        try:
+            with log.open("wb") as file, self._process(job_file, file, variables) as process:
+                succeeded = process.wait() == 0
+        finally:
+            self._environments.put(variables)
+        result = (step.job.done() if isinstance(step.job, TrainJob) else {}) if succeeded else None
+        if result is None:
+            raise JobFailed(_last_lines(log))
+        return result
+
+    def _process(
+        self, job_file: Path, log: IO[bytes], variables: Dict[str, str]
+    ) -> "subprocess.Popen[bytes]":
+        with self._lock:
+            if self._stopped:
+                raise JobFailed("stopped before it began")
+            process = subprocess.Popen(
+                _worker_command(job_file),
+                # When this process ends in whatever way, the worker reads the end of this.
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=variables,
+                # A Ctrl-C is ours to deal with.
+                start_new_session=True,
+            )
+            self._processes.append(process)
+            return process
+
+    def _alive(self) -> List["subprocess.Popen[bytes]"]:
+        return [process for process in self._processes if process.poll() is None]
+
+    def _signal(self, number: int) -> None:
+        for process in self._alive():
+            # It may have ended just now.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+
+def _worker_command(job_file: Path) -> List[str]:
+    return [sys.executable, "-m", "structkd_allennlp.suite.worker", str(job_file)]
+
+
+def _prepare(step: Step[Any], directory: Path) -> Path:
+    """Writes what the worker is told, and returns where that is."""
+    path = directory / f"{step.name}.job.json"
+    job = step.job
+    if isinstance(job, TrainJob) and _last_digest(path) != job.entry.digest:
+        # It was another configuration, so there is nothing in it to go on from.
+        shutil.rmtree(job.directory, ignore_errors=True)
+    write_json(path, asdict(job))
+    return path
+
+
+def _last_digest(job_file: Path) -> Optional[str]:
+    try:
+        return read_json(job_file)["entry"]["digest"]
+    except (OSError, ValueError):
+        return None
+
+
+def _last_lines(log: Path) -> str:
+    # Progress bars go back to the start of their line, which counts as a line end here.
+    lines = log.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
+    return "\n".join([line for line in lines if line.strip()][-_LINES_OF_LOG:])

@@ -1,0 +1,328 @@
+"""What a suite consists of: jobs, what each of them needs, and which are done already."""
+
+import hashlib
+import json
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    List,
+    Literal,
+    Mapping,
+    Optional,
+    Sequence,
+    TypeVar,
+    Union,
+)
+
+from structkd_allennlp.suite.files import finished_run
+from structkd_allennlp.suite.specification import (
+    Config,
+    Row,
+    Suite,
+    configs_of,
+    file_of,
+    with_configs_replaced,
+)
+
+_SEEDS = ("random_seed", "numpy_seed", "pytorch_seed")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    Which run it is, in the words of `results.json`.
+
+    # Parameters
+
+    kind : `str`
+        `"teacher"` or `"student"`.
+    directory : `str`
+        Within that of the suite.
+    digest : `str`
+        Of all that makes the model what it is.
+    objective : `Dict[str, Any]`, optional
+    group, language, index : optional
+        A teacher's group, its language, and its number, from 1, in an ensemble or among folds.
+    row, seed, teachers : optional
+        A student's row, its seed, and the group that it learns from.
+    """
+
+    kind: Literal["teacher", "student"]
+    directory: str
+    digest: str
+    objective: Optional[Dict[str, Any]]
+    group: Optional[str] = None
+    language: Optional[str] = None
+    index: Optional[int] = None
+    row: Optional[str] = None
+    seed: Optional[int] = None
+    teachers: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """
+    Trains a model, unless that is done, and evaluates it.
+
+    # Parameters
+
+    entry : `Entry`
+    directory : `str`
+        The model's serialization directory.
+    config : `Config`
+    tests : `Dict[str, str]`
+        By language, what to evaluate it on.
+    metric : `str`
+    evaluation_digest : `str`
+        Of all that the scores depend on beside the model.
+    include_package : `List[str]`
+        What else to import.
+    """
+
+    entry: Entry
+    directory: str
+    config: Config
+    tests: Dict[str, str]
+    metric: str
+    evaluation_digest: str
+    include_package: List[str]
+
+    def trained(self) -> Optional[Dict[str, Any]]:
+        """What a finished run of this configuration has left, whatever it was evaluated on."""
+        run = finished_run(Path(self.directory))
+        return run if run is not None and run["digest"] == self.entry.digest else None
+
+    def done(self) -> Optional[Dict[str, Any]]:
+        """The same, if it was evaluated on just this."""
+        run = self.trained()
+        if run is None or run["evaluation_digest"] != self.evaluation_digest:
+            return None
+        return run
+
+
+@dataclass(frozen=True)
+class TargetsJob:
+    """
+    Fills the target store of each of these configurations.
+
+    # Parameters
+
+    fill : `List[Config]`
+    include_package : `List[str]`
+        What else to import.
+    """
+
+    fill: List[Config]
+    include_package: List[str]
+
+
+Job = Union[TrainJob, TargetsJob]
+J = TypeVar("J", TrainJob, TargetsJob)
+
+
+def job_of(values: Mapping[str, Any]) -> Job:
+    """From `dataclasses.asdict` of a job."""
+    if "fill" in values:
+        return TargetsJob(**values)
+    return TrainJob(**{**values, "entry": Entry(**values["entry"])})
+
+
+@dataclass(eq=False)
+class Step(Generic[J]):
+    """
+    A job, its place in the plan, and what has become of it.
+
+    # Parameters
+
+    name : `str`
+        Also its path in the directory of the suite, without the ending of its log.
+    job : `Job`
+    like : `str`
+        Steps that are alike in this take about as long.
+    needs : `Sequence[Step]`
+        Those that have to succeed before.
+    after : `Sequence[Step]`
+        Those that are worth waiting for, whether they succeed or not.
+    state : `str`
+        `"blocked"` is what a failure of what it needs makes of it.
+    error : `str`, optional
+    result : `Dict[str, Any]`
+        What it has left, once it is done.
+    """
+
+    name: str
+    job: J
+    like: str
+    needs: Sequence["Step[Any]"] = ()
+    after: Sequence["Step[Any]"] = ()
+    state: Literal["waiting", "running", "done", "failed", "blocked"] = "waiting"
+    error: Optional[str] = None
+    result: Dict[str, Any] = field(default_factory=dict)
+
+
+def digest(value: Any) -> str:
+    """The SHA-256 of a value that JSON can hold."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def plan(suite: Suite, directory: Path, packages: Sequence[str] = ()) -> List[Step[Any]]:
+    """
+    All that a suite consists of, in the order in which it is worth doing: the teachers, their
+    scores of the training data, and the students, seed by seed. What has been done is marked so.
+
+    # Parameters
+
+    suite : `Suite`
+    directory : `Path`
+    packages : `Sequence[str]`, optional
+        What else the jobs have to import.
+    """
+    planner = _Planner(suite, directory, packages)
+    groups = {group: planner.teachers(group) for group in suite.teachers}
+    seeds = dict.fromkeys(seed for row in suite.rows for seed in row.seeds)
+    students = [
+        planner.student(row, seed, groups)
+        for seed in seeds
+        for row in suite.rows
+        if seed in row.seeds
+    ]
+    fills = [planner.fill(group, teachers, students) for group, teachers in groups.items()]
+    return [
+        *(step for teachers in groups.values() for step in _all(teachers)),
+        *(fill for fill in fills if fill is not None),
+        *students,
+    ]
+
+
+_Group = Dict[str, List[Step[TrainJob]]]
+"""The teachers of each language."""
+
+
+class _Planner:
+    def __init__(self, suite: Suite, directory: Path, packages: Sequence[str]) -> None:
+        self._suite = suite
+        self._directory = directory
+        self._packages = list(packages)
+        # A test file may be large, and each is that of many runs.
+        self._contents = {
+            path: hashlib.sha256(file_of(path).read_bytes()).hexdigest()
+            for path in {**suite.test, **suite.zero_shot}.values()
+        }
+
+    def teachers(self, group: str) -> _Group:
+        steps: _Group = {}
+        for language, teacher in self._suite.teachers[group].items():
+            configs = configs_of(teacher)
+            is_one = configs == [teacher]
+            steps[language] = []
+            for i, config in enumerate(configs, start=1):
+                entry = Entry(
+                    "teacher",
+                    f"teachers/{group}/{language}" + ("" if is_one else f"/{i}"),
+                    digest(config),
+                    config["model"].get("objective"),
+                    group=group,
+                    language=language,
+                    index=None if is_one else i,
+                )
+                tests = {language: self._suite.test[language], **self._suite.zero_shot}
+                steps[language].append(self._step(entry, config, tests, f"teachers/{group}"))
+        return steps
+
+    def student(self, row: Row, seed: int, groups: Mapping[str, _Group]) -> Step[TrainJob]:
+        config = {**deepcopy(row.config), **dict.fromkeys(_SEEDS, seed)}
+        identity = config
+        needs: Sequence[Step[TrainJob]] = ()
+        if row.teachers is not None:
+            group = groups[row.teachers]
+            needs = _all(group)
+            # Where the teachers and their scores lie is no part of what the student is.
+            store = {**(config["model"].get("target_store") or {}), "directory": None}
+            identity = _with_model(
+                config,
+                teachers=self._archives(row.teachers, group, lambda job: job.entry.digest),
+                target_store=store,
+            )
+            config = _with_model(
+                config,
+                teachers=self._archives(
+                    row.teachers, group, lambda job: f"{job.directory}/model.tar.gz"
+                ),
+                target_store={**store, "directory": str(self._directory / "targets")},
+            )
+        entry = Entry(
+            "student",
+            f"students/{row.name}/seed{seed}",
+            digest(identity),
+            config["model"].get("objective"),
+            row=row.name,
+            seed=seed,
+            teachers=row.teachers,
+        )
+        tests = {**self._suite.test, **self._suite.zero_shot}
+        step = self._step(entry, config, tests, f"students/{row.name}")
+        step.needs = needs
+        return step
+
+    def fill(
+        self, name: str, teachers: _Group, students: Sequence[Step[TrainJob]]
+    ) -> Optional[Step[TargetsJob]]:
+        """A group's scores for those students of it that have yet to be trained, if any."""
+        own = [step for step in students if step.job.entry.teachers == name]
+        if all(step.job.trained() is not None for step in own):
+            return None
+        # Students that train on the same data need the same scores.
+        data = {
+            digest([config["dataset_reader"], config["train_data_path"]]): config
+            for config in (step.job.config for step in own)
+        }
+        job = TargetsJob(list(data.values()), self._packages)
+        fill = Step(f"targets.{name}", job, "targets", needs=_all(teachers))
+        for step in own:
+            step.after = [fill]
+        return fill
+
+    def _archives(
+        self, name: str, group: _Group, value: Callable[[TrainJob], str]
+    ) -> Dict[str, Any]:
+        """The teachers of a group in the form of the suite, each by some value of its job."""
+        return {
+            language: with_configs_replaced(
+                self._suite.teachers[name][language], [value(step.job) for step in steps]
+            )
+            for language, steps in group.items()
+        }
+
+    def _step(
+        self, entry: Entry, config: Config, tests: Dict[str, str], like: str
+    ) -> Step[TrainJob]:
+        metric = self._suite.metric
+        files = {language: [path, self._contents[path]] for language, path in tests.items()}
+        job = TrainJob(
+            entry,
+            str(self._directory / entry.directory),
+            config,
+            tests,
+            metric,
+            digest([metric, files]),
+            self._packages,
+        )
+        step = Step(entry.directory, job, like)
+        found = job.done()
+        if found is not None:
+            step.state, step.result = "done", found
+        return step
+
+
+def _with_model(config: Config, **changes: Any) -> Config:
+    return {**config, "model": {**config["model"], **changes}}
+
+
+def _all(group: _Group) -> List[Step[TrainJob]]:
+    return [step for steps in group.values() for step in steps]
