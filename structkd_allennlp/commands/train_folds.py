@@ -18,6 +18,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.models.archival import CONFIG_NAME
 
 from structkd_allennlp.commands.arguments import add_configuration_arguments
+from structkd_allennlp.data.corpus_paths import Part, with_part
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def train_folds(
         directory = Path(serialization_dir) / f"fold{fold}"
         params = Params.from_file(parameter_filename, overrides)
         path = params.as_dict(quiet=True)["train_data_path"]
-        params["train_data_path"] = _part(path, f"#not-fold={fold}of{folds}")
+        params["train_data_path"] = with_part(path, Part(fold, folds, others=True))
         archive = directory / "model.tar.gz"
         archives.append(str(archive))
         if _is_finished(directory):
@@ -97,19 +98,6 @@ def train_folds(
         recover = (directory / CONFIG_NAME).exists()
         train_model(params, str(directory), recover=recover, force=not recover)
     return archives
-
-
-def _part(path: Any, part: str) -> Any:
-    """The same part of every file of a path, in whatever form a `multilingual` reader takes it."""
-    if isinstance(path, dict):
-        return {key: _part(value, part) for key, value in path.items()}
-    if isinstance(path, list):
-        return [_part(one, part) for one in path]
-    if str(path).lstrip().startswith("{") and not str(path).startswith("{language}"):
-        raise ConfigurationError(
-            f"train_data_path is JSON in a string, {path!r}: write it as the object that it is"
-        )
-    return f"{path}{part}"
 
 
 def _is_finished(directory: Path) -> bool:

@@ -13,7 +13,7 @@ from allennlp.data import Batch, DatasetReader, Token
 from allennlp.models.archival import CONFIG_NAME, load_archive
 from torch import Tensor
 
-from structkd_allennlp.data.folds import fold_of
+from structkd_allennlp.data.corpus_paths import fold_of
 from structkd_allennlp.data.sentences import Sentence, instance_of_words
 from structkd_allennlp.data.tag_schemes import scheme_of
 from structkd_allennlp.distillation.target_store import TargetStore, TeacherHead, archive_digest
@@ -41,7 +41,7 @@ class CrossFitted(FromParams):
     """
     The archives of taggers that were each trained without one fold of the data, in the order of
     the folds, as `allennlp train-folds` makes them. A sentence is taught by the one that was not
-    trained on it (see `structkd_allennlp.data.folds.fold_of`).
+    trained on it (see `structkd_allennlp.data.corpus_paths.fold_of`).
 
     # Parameters
 

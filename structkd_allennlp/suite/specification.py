@@ -2,14 +2,14 @@
 
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Union
 
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader
 
-from structkd_allennlp.data.dataset_readers.multilingual import UNLABELLED, MultilingualReader
+from structkd_allennlp.data.corpus_paths import LANGUAGE, file_of, files_of
+from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
 
 Config = Dict[str, Any]
@@ -19,8 +19,6 @@ Teacher = Union[Config, List[Config], Dict[str, List[Config]]]
 """One teacher, an ensemble, or `{"folds": [...]}`."""
 
 METRICS = ("f1-measure", "accuracy")
-# What can be written in a path as `LANGUAGE=path` and stand for a folder.
-_LANGUAGE = re.compile(r"[A-Za-z]{2,}(?:[-_][A-Za-z0-9]+)*")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _CONFIG_KEYS = ("dataset_reader", "train_data_path", "model", "data_loader", "trainer")
 
@@ -118,11 +116,6 @@ def with_configs_replaced(teacher: Teacher, values: Sequence[Any]) -> Any:
     return {"folds": list(values)} if "folds" in teacher else values[0]
 
 
-def file_of(path: str) -> Path:
-    """The file that a path stands for, whatever part of it the path names."""
-    return Path(path if Path(path).exists() else re.sub(r"(#(not-)?fold=\d+of\d+)+$", "", path))
-
-
 def _checked(values: Mapping[str, Any]) -> Suite:
     keys = {"title", "metric", "test", "rows", "baseline"}
     _check_keys("the suite", values, keys, {"description", "teachers", "zero_shot"})
@@ -214,7 +207,7 @@ def _check_different(key: str, names: List[str]) -> None:
 def _test_files(key: str, value: Any) -> Dict[str, str]:
     _check_mapping(key, value, "test files by language")
     for language, path in value.items():
-        if not _LANGUAGE.fullmatch(language):
+        if not LANGUAGE.fullmatch(language):
             _refuse(f"{key}: the language", language, 'write a language code such as "es"')
         if not isinstance(path, str) or not file_of(path).is_file():
             _refuse(f"{key}.{language}", path, "there is no such file: correct the path")
@@ -310,34 +303,27 @@ def _check_config(key: str, config: Any) -> None:
             "a suite trains each model in one process, several models at a time: leave it out",
         )
     for name in ("train_data_path", "validation_data_path"):
-        for path in _paths(config.get(name), config["dataset_reader"]):
-            if not file_of(path).is_file():
-                _refuse(f"{key}.{name}", path, "there is no such file: correct the path")
+        if config.get(name) is None:
+            continue
+        try:
+            files = [file_of(path) for path in _files(config[name], config["dataset_reader"])]
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{key}.{name}: {error.message}") from error
+        for file in files:
+            if not file.is_file():
+                _refuse(f"{key}.{name}", str(file), "there is no such file: correct the path")
 
 
-def _paths(path: Any, reader: Mapping[str, Any]) -> Iterator[str]:
-    """
-    The files that a path of a configuration stands for, where that is plain to see: other forms,
-    and the paths of other readers than ours, are up to the reader.
-    """
+def _files(path: Any, reader: Mapping[str, Any]) -> List[str]:
+    """The files that a path of a configuration stands for; none for other readers than ours."""
     try:
         class_: Any = DatasetReader.by_name(reader.get("type", ""))
     except ConfigurationError:
-        return
-    if isinstance(path, list):
-        for one in path:
-            yield from _paths(one, reader)
-    elif isinstance(path, Mapping) and class_ is MultilingualReader:
-        for language, one in path.items():
-            # Within unlabelled text a key is a language again.
-            own = reader if language == UNLABELLED else {**reader, "languages": [language]}
-            yield from _paths(one, own)
-    elif isinstance(path, str) and "=" not in path.partition("#")[0] and "://" not in path:
-        if class_ is MultilingualReader:
-            languages = reader.get("languages") or list(reader.get("readers", {}))
-            if "{language}" in path:
-                yield from (path.replace("{language}", language) for language in languages)
-            elif not path.lstrip().startswith("{"):
-                yield path
-        elif isinstance(class_, type) and issubclass(class_, TaggingReader):
-            yield path
+        return []
+    if class_ is MultilingualReader:
+        languages = reader.get("languages")
+        if languages is None:
+            languages = list(reader.get("readers") or {})
+        return [file.path for file in files_of(path, languages)]
+    is_ours = isinstance(class_, type) and issubclass(class_, TaggingReader)
+    return [path] if is_ours and isinstance(path, str) else []

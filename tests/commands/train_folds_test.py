@@ -16,7 +16,7 @@ from allennlp.training import GradientDescentTrainer
 
 from structkd_allennlp.commands import train_folds as command
 from structkd_allennlp.commands.train_folds import train_folds
-from structkd_allennlp.data.folds import fold_of
+from structkd_allennlp.data.corpus_paths import fold_of
 from structkd_allennlp.distillation import teachers
 from structkd_allennlp.distillation.target_store import archive_digest
 
@@ -205,6 +205,7 @@ def test_too_few_folds(tmp_path, folds):
         ({"en": "a", "es": "b"}, {"en": "a#P", "es": "b#P"}),
         (["a", "b"], ["a#P", "b#P"]),
         (["a", {"unlabelled": {"en": "b"}}], ["a#P", {"unlabelled": {"en": "b#P"}}]),
+        ('{"en": "a"}', {"en": "a#P"}),
     ],
 )
 def test_every_file_of_a_path_is_split(tmp_path, monkeypatch, path, expected):

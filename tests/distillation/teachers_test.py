@@ -12,8 +12,8 @@ from allennlp.data.token_indexers import PretrainedTransformerMismatchedIndexer
 from allennlp.models import Model
 from allennlp.models.archival import archive_model
 
+from structkd_allennlp.data.corpus_paths import fold_of
 from structkd_allennlp.data.dataset_readers import ConllReader
-from structkd_allennlp.data.folds import fold_of
 from structkd_allennlp.distillation.teachers import CrossFitted, Teacher, Teachers
 from structkd_allennlp.modules.tagger_chain import chain_of, emission_scores
 

@@ -6,12 +6,7 @@ import re
 import pytest
 from allennlp.common.checks import ConfigurationError
 
-from structkd_allennlp.suite.specification import (
-    Suite,
-    configs_of,
-    file_of,
-    with_configs_replaced,
-)
+from structkd_allennlp.suite.specification import Suite, configs_of, with_configs_replaced
 
 SUITE = "training_configs/suites/fixtures.jsonnet"
 
@@ -52,13 +47,6 @@ def test_the_forms_of_a_teacher():
         assert configs in ([one], [one, two])
         assert with_configs_replaced(teacher, configs) == teacher
     assert with_configs_replaced({"folds": [one, two]}, "ab") == {"folds": ["a", "b"]}
-
-
-def test_the_file_of_a_path(tmp_path):
-    odd = tmp_path / "a#fold=1of2"
-    odd.write_text("")
-    assert file_of(f"{odd}") == odd
-    assert file_of(f"{odd}#not-fold=2of3#fold=1of2") == tmp_path / "a"
 
 
 def put(path, value):
@@ -129,8 +117,24 @@ def one_fold(values):
             "rows.1.config.train_data_path is 'x/en.txt': there is no such file",
         ),
         (
-            put("rows/1/config/validation_data_path", ["a=b", {"unlabelled": {"en": "x"}}]),
+            put("rows/1/config/validation_data_path", {"unlabelled": {"en": "x"}}),
             "rows.1.config.validation_data_path is 'x': there is no such file",
+        ),
+        (
+            put("rows/1/config/train_data_path", "en=x#fold=1of2"),
+            "rows.1.config.train_data_path is 'x': there is no such file",
+        ),
+        (
+            put("rows/1/config/train_data_path", '{"en": "x"}'),
+            "rows.1.config.train_data_path is 'x': there is no such file",
+        ),
+        (
+            put("rows/1/config/train_data_path", "fixtures/conll/en/train.txt#fold=3of2"),
+            "rows.1.config.train_data_path: .*train.txt#fold=3of2: .* names no part of a file",
+        ),
+        (
+            put("rows/1/config/train_data_path", {"en": 3}),
+            "rows.1.config.train_data_path: 3 is no path",
         ),
         (put("baseline", "base"), r"baseline is 'base': name one of the rows \['baseline'"),
     ],
@@ -152,12 +156,18 @@ def test_what_is_refused(values, change, message):
             "fixtures/conll/{language}/train.txt",
             {"unlabelled": "fixtures/sentences/{language}/train.txt"},
         ],
-        # Up to the reader.
-        "en=anything",
-        '{"en": "anything"}',
-        "https://anything",
+        "xx=fixtures/conll/en/train.txt",
+        '{"en": "fixtures/conll/en/train.txt"}',
     ],
 )
 def test_paths_in_any_form(values, path):
     put("rows/1/config/train_data_path", path)(values)
     Suite.from_dict(values)
+
+
+def test_the_paths_of_other_readers_are_their_own(values):
+    put("rows/1/config/dataset_reader", {"type": "conll2003"})(values)
+    for path in ("https://anything", {"any": 1}):
+        put("rows/1/config/train_data_path", path)(values)
+        put("rows/1/config/validation_data_path", path)(values)
+        Suite.from_dict(values)

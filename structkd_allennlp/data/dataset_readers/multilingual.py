@@ -1,17 +1,14 @@
 """Several languages as one stream of sentences."""
 
-import json
 import logging
-import os
-import re
 from dataclasses import replace
 from itertools import islice, zip_longest
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, Token
-from allennlp.data.dataset_readers.dataset_reader import PathOrStr
 
+from structkd_allennlp.data.corpus_paths import CorpusFile, Paths, files_of, guess_language
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
 from structkd_allennlp.data.dataset_readers.unlabelled_text import UnlabelledTextReader
 from structkd_allennlp.data.sentences import TaggedSentence, sentence_of
@@ -22,41 +19,19 @@ UNDETERMINED = "und"
 """The language code, after ISO 639-2, of a file whose language nobody knows."""
 
 
-UNLABELLED = "unlabelled"
-"""The key, in the place of a language, of paths to text without labels."""
-
-# A path, a dictionary from language to path, `{UNLABELLED: Paths}`, or a list of these.
-Paths = Union[PathOrStr, Mapping[str, Any], List[Any]]
-
-
-class _File(NamedTuple):
-    path: str
-    reader: TaggingReader
-    language: Optional[str]
-    unlabelled: bool = False
-
-
 @DatasetReader.register("multilingual")
 class MultilingualReader(DatasetReader):
     """
     Reads the files of several languages in turn, a sentence of each, until the last one ends; each
     sentence comes once. The files may be in different formats.
 
-    A path can be
+    A path can have any of the forms in `structkd_allennlp.data.corpus_paths`. Where it states no
+    language, a file is in the one that the file itself names (WikiAnn) or that its reader is set
+    to. If there is neither, the name of the file or of its folder decides: `en_ewt-ud-test.conllu`,
+    `en.txt`, `en/test.conllu` (see `guess_language` there).
 
-    - a dictionary from language to path, or JSON of one;
-    - a pattern such as `data/{language}/train.txt`, read for each of `languages`;
-    - a language and a path, such as `gl=data/gl/test.conllu`;
-    - a plain path. Its language is the one that the file itself names (WikiAnn). If it names none,
-      it is guessed: from the start of the file's name (`en_ewt-ud-test.conllu`, `en.txt`) or from
-      its folder's, where that is a language that is configured or has two letters;
-    - a list of these.
-
-    In the place of a language, `"unlabelled"` stands for text without labels, in any of these
-    forms: `["data/{language}/train.txt", {"unlabelled": {"en": "text/en.txt"}}]`.
-
-    The parts of files that `TaggingReader` describes work in each of them. The `max_instances` of
-    a wrapped reader limits each language it reads, that of this reader the whole.
+    The `max_instances` of a wrapped reader limits each language it reads, that of this reader the
+    whole.
 
     Registered as a `DatasetReader` with name "multilingual".
 
@@ -104,13 +79,14 @@ class MultilingualReader(DatasetReader):
 
     def sentences(self, file_path: Paths) -> Iterator[TaggedSentence]:
         """All sentences of all languages in turn, whatever the worker."""
-        streams = [self._sentences(file) for file in self._files(file_path)]
+        sources = [self._source(file) for file in files_of(file_path, self.languages)]
+        streams = [self._sentences(file, reader) for file, reader in sources]
         for turn in zip_longest(*streams):
             yield from (sentence for sentence in turn if sentence is not None)
 
-    def _sentences(self, file: _File) -> Iterator[TaggedSentence]:
-        sentences = file.reader.sentences(file.path, file.language)
-        for sentence in islice(sentences, file.reader.max_instances):
+    def _sentences(self, file: CorpusFile, reader: TaggingReader) -> Iterator[TaggedSentence]:
+        sentences = reader.sentences(file.path, file.language)
+        for sentence in islice(sentences, reader.max_instances):
             language = sentence.language or UNDETERMINED
             # The language that a file names itself may be one that nothing is configured for.
             self._reader_of(language, file.path)
@@ -154,72 +130,28 @@ class MultilingualReader(DatasetReader):
             )
         return reader
 
-    def _files(self, file_path: Paths, reader: Optional[TaggingReader] = None) -> List[_File]:
-        """The files that a path stands for; `reader` reads them, if given."""
-        files: List[_File] = []
-        if isinstance(file_path, (list, tuple)):
-            for one in file_path:
-                files += self._files(one, reader)
-        elif isinstance(file_path, Mapping):
-            for language, path in file_path.items():
-                if language == UNLABELLED:
-                    unlabelled = self._files(path, self.unlabelled_reader)
-                    files += [file._replace(unlabelled=True) for file in unlabelled]
-                    continue
-                for one in path if isinstance(path, (list, tuple)) else [path]:
-                    own = reader or self._reader_of(language, str(one))
-                    files.append(_File(_path(one), own, language))
-        else:
-            path = _path(file_path)
-            if path.lstrip().startswith("{") and not path.startswith("{language}"):
-                return self._files(_from_json(path), reader)
-            if "{language}" not in path:
-                return [self._file(path, reader)]
-            if not self.languages:
-                raise ConfigurationError(
-                    f'{path}: no languages to put for {{language}}. Set "languages" in the '
-                    "dataset reader."
-                )
-            by_language = {x: path.replace("{language}", x) for x in self.languages}
-            return self._files(by_language, reader)
-        if not files:
-            raise ConfigurationError(f"{file_path!r} names no file. Name one for each language.")
-        return files
-
-    def _file(self, path: str, reader: Optional[TaggingReader]) -> _File:
-        stated = re.fullmatch(r"([A-Za-z]{2,}(?:[-_][A-Za-z0-9]+)*)=(.+)", path)
-        if stated and not os.path.exists(path):
-            return _File(stated[2], reader or self._reader_of(stated[1], path), stated[1])
-        guess = self._guess(path)
+    def _source(self, file: CorpusFile) -> Tuple[CorpusFile, TaggingReader]:
+        """The file with its language, as far as that is known ahead of reading, and its reader."""
+        reader = self.unlabelled_reader if file.unlabelled else None
+        if file.language is not None:
+            return file, reader or self._reader_of(file.language, file.path)
+        guess = guess_language(file.path, {*self.languages, *self.readers})
         if reader is None:
             reader = self._any_reader(guess)
             if guess is not None or not reader.files_name_language:
-                reader = self._reader_of(guess or UNDETERMINED, path)
+                reader = self._reader_of(guess or UNDETERMINED, file.path)
         if reader.language is not None or reader.files_name_language:
             # Either is worth more than a guess, and a guess must not contradict it.
-            return _File(path, reader, None)
+            return file, reader
         if guess is None:
             logger.warning(
                 "%s: the language of this file is unknown, so it is called %r. "
                 "To state it, write the path as 'en=%s', for example.",
-                path,
+                file.path,
                 UNDETERMINED,
-                path,
+                file.path,
             )
-        return _File(path, reader, guess)
-
-    def _guess(self, path: str) -> Optional[str]:
-        folder, name = os.path.split(os.path.abspath(path))
-        candidates = [
-            name.partition(".")[0],
-            re.split(r"[._-]", name)[0],
-            os.path.basename(folder),
-        ]
-        known = {*self.languages, *self.readers}
-        for candidate in candidates:
-            if candidate in known:
-                return candidate
-        return next((c for c in candidates if re.fullmatch("[a-z]{2}", c)), None)
+        return file._replace(language=guess), reader
 
 
 def _tagging_reader(name: str, reader: DatasetReader) -> TaggingReader:
@@ -229,23 +161,3 @@ def _tagging_reader(name: str, reader: DatasetReader) -> TaggingReader:
             "structkd_allennlp's readers of tagged sentences there."
         )
     return reader
-
-
-def _path(path: Any) -> str:
-    if not isinstance(path, (str, os.PathLike)):
-        raise ConfigurationError(
-            f"{path!r} is no path. Write a path, a dictionary from language to path, or a list of "
-            "these."
-        )
-    return os.fspath(path)
-
-
-def _from_json(text: str) -> Mapping[str, Any]:
-    try:
-        paths = json.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{text}: no JSON of a dictionary from language to path ({error}). Write it as "
-            '{"en": "data/en.txt", "es": "data/es.txt"}, for example.'
-        ) from error
-    return paths

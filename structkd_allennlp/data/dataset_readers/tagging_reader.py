@@ -1,9 +1,8 @@
 """What the readers of all corpora have in common."""
 
 import os
-import re
 from dataclasses import replace
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, TextIO, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, TextIO, Tuple, Union
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import Field, Instance, Token, TokenIndexer, Tokenizer
@@ -12,10 +11,10 @@ from allennlp.data.dataset_readers.dataset_reader import PathOrStr
 from allennlp.data.fields import MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
+from structkd_allennlp.data.corpus_paths import split_parts
 from structkd_allennlp.data.dataset_readers.text_files import input_error, open_text
 from structkd_allennlp.data.fields.sentence_metadata import SentenceMetadata
 from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, TagSequenceField
-from structkd_allennlp.data.folds import fold_of
 from structkd_allennlp.data.sentences import TaggedSentence
 from structkd_allennlp.data.tag_schemes import (
     OUTPUT_SCHEMES,
@@ -38,11 +37,8 @@ class TaggingReader(DatasetReader):
     else, such as recoding, sharding and the making of instances, is here. Files are read as a
     stream.
 
-    A path may end in `#fold=IofN`, which reads the I-th of N parts of about the same size, or in
-    `#not-fold=IofN`, which reads all the others. So a corpus without development data is split in
-    the same way each time: `train.xml#not-fold=1of10` to train on, `train.xml#fold=1of10` to stop
-    by. Sentences of the same words are always in the same part (see `fold_of`). Several parts, one
-    after the other, read what is in all of them.
+    A path is that of a file, or of a part of it such as `train.txt#not-fold=1of10` (see
+    `structkd_allennlp.data.corpus_paths`).
 
     Instances have the fields `tokens` (a `TextField`), `metadata` (`words`, `language`, and `tags`
     where they are known) and, where they are known, `tags` (a `TagSequenceField`).
@@ -125,7 +121,8 @@ class TaggingReader(DatasetReader):
             Goes before the language of the reader.
         """
         language = language or self.language
-        path, parts = _locate(os.fspath(file_path), language)
+        path, parts = split_parts(os.fspath(file_path))
+        _check_is_file(path, language)
         scheme = self.input_encoding
         found = selected = 0
         with open_text(path, self.encoding) as file:
@@ -221,37 +218,8 @@ class TaggingReader(DatasetReader):
         text_field.token_indexers = self.token_indexers
 
 
-class _Part(NamedTuple):
-    """The sentences of a fold, or all others."""
-
-    fold: int
-    folds: int
-    others: bool
-
-    def selects(self, words: Sequence[str]) -> bool:
-        return (fold_of(words, self.folds) == self.fold) != self.others
-
-
-def _locate(path: str, language: Optional[str]) -> Tuple[str, List[_Part]]:
-    """The file that a path stands for, and the parts of it whose intersection is meant."""
-    parts: List[_Part] = []
-    whole = path
-    while "#" in path and not os.path.exists(path):
-        base, _, suffix = path.rpartition("#")
-        match = re.fullmatch(r"(not-)?fold=(\d+)of(\d+)", suffix, flags=re.ASCII)
-        if match is None and not any(map(os.path.exists, (base, whole.partition("#")[0]))):
-            # Nothing says that the sign was meant to name a part.
-            break
-        if match is None or not 1 <= int(match[2]) <= int(match[3]) or int(match[3]) < 2:
-            raise input_error(
-                whole,
-                f"{'#' + suffix!r} names no part of a file",
-                "End the path in #fold=IofN or #not-fold=IofN, N being 2 or more and I from 1 to N",
-            )
-        path = base
-        parts.append(_Part(int(match[2]), int(match[3]), others=bool(match[1])))
+def _check_is_file(path: str, language: Optional[str]) -> None:
     if not os.path.isfile(path):
         problem = "is a directory" if os.path.isdir(path) else "no such file"
         of_language = f" for the language {language!r}" if language else ""
         raise input_error(path, problem + of_language, "Correct the path in the configuration")
-    return path, parts

@@ -13,7 +13,7 @@ from allennlp.data.dataset_readers.dataset_reader import WorkerInfo
 from allennlp.data.token_indexers import SingleIdTokenIndexer, TokenCharactersIndexer
 
 from structkd_allennlp.data import ConllReader, TaggingReader, TagSequenceField
-from structkd_allennlp.data.folds import fold_of
+from structkd_allennlp.data.corpus_paths import fold_of
 from tests.data import FIXTURES, complaint
 
 ENGLISH = FIXTURES / "conll" / "en" / "train.txt"
@@ -102,23 +102,36 @@ def test_a_sentence_that_recurs_is_in_one_part(tmp_path):
             assert words(ConllReader(label_encoding=None), part) == expected
 
 
-def test_a_file_named_like_a_part_is_itself(tmp_path):
-    numbered(tmp_path / "x", 4)
-    path = numbered(tmp_path / "x#fold=1of2", 3)
-    assert words(ConllReader(), path) == ["w0", "w1", "w2"]
-    first = [w for w in ("w0", "w1", "w2") if fold_of([w], 2) == 1]
-    assert words(ConllReader(), f"{path}#fold=1of2") == first
-
-
 @pytest.mark.parametrize(
-    "suffix",
-    ["fold=1of1", "fold=0of3", "fold=4of3", "fold=-1of2", "fold=", "fold=2", "x", "", "fold=1of2 "],
+    ("suffix", "selects"),
+    [
+        ("#not-fold=1of10#fold=2of5", lambda a, b: a != 1 and b == 2),
+        ("#fold=2of5#not-fold=1of10", lambda a, b: a != 1 and b == 2),
+        ("#not-fold=1of10#not-fold=2of5", lambda a, b: a != 1 and b != 2),
+        ("#fold=7of10#not-fold=3of10#not-fold=1of5", lambda a, b: a == 7 and b != 1),
+    ],
 )
-def test_malformed_parts(tmp_path, suffix):
-    path = f"{numbered(tmp_path / 'x', 4)}#{suffix}"
+def test_several_parts_are_what_is_in_all_of_them(tmp_path, suffix, selects):
+    path = numbered(tmp_path / "x", 200)
+    expected = [
+        word
+        for word in (f"w{i}" for i in range(200))
+        if selects(fold_of([word], 10), fold_of([word], 5))
+    ]
+    assert expected
+    assert words(ConllReader(), f"{path}{suffix}") == expected
+
+
+def test_a_malformed_part(tmp_path):
+    path = f"{numbered(tmp_path / 'x', 4)}#fold=3of2"
     message = complaint(lambda: ConllReader().sentences(path))
-    assert message.startswith(f"{path}: '#{suffix}' names no part of a file")
-    assert "#fold=IofN or #not-fold=IofN" in message
+    assert message.startswith(f"{path}: '#fold=3of2' names no part of a file")
+
+
+def test_parts_that_have_nothing_in_common(tmp_path):
+    path = f"{numbered(tmp_path / 'x', 20)}#fold=1of2#not-fold=1of2"
+    message = complaint(lambda: ConllReader().sentences(path))
+    assert message.startswith(f"{path}: only 20 sentences, none in this part")
 
 
 def test_a_part_without_sentences(tmp_path):

@@ -1,4 +1,4 @@
-"""Text without labels, and the parts of files that every reader knows."""
+"""Text without labels."""
 
 from typing import Any, List
 
@@ -7,9 +7,7 @@ from allennlp.common import Params
 from allennlp.data import Batch, DatasetReader, Vocabulary
 
 from structkd_allennlp import UnlabelledTextReader
-from structkd_allennlp.data import ConllReader, TaggingReader
 from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, UNLABELLED_TAG
-from structkd_allennlp.data.folds import fold_of
 from tests.data import CORPORA, complaint
 
 NO_BREAK = "\u00a0"
@@ -100,61 +98,6 @@ def test_labels_of_another_namespace(tmp_path):
     instance.index_fields(Vocabulary())
     assert instance["tags"]._label_namespace == "pos_tags"
     assert instance["tags"].as_tensor({"num_tokens": 1}).tolist() == [UNLABELLED_TAG]
-
-
-def numbered(path, n: int, tag: str = "") -> str:
-    path.write_text("".join(f"w{i}{tag}\n" + "\n" * bool(tag) for i in range(n)))
-    return str(path)
-
-
-def words(reader: TaggingReader, path: str) -> List[Any]:
-    return [token.text for sentence in reader.sentences(path) for token in sentence.tokens]
-
-
-def test_parts(tmp_path):
-    path = numbered(tmp_path / "x", 60)
-    folds = [words(UnlabelledTextReader(), f"{path}#fold={i}of3") for i in (1, 2, 3)]
-    assert sorted(word for fold in folds for word in fold) == sorted(f"w{i}" for i in range(60))
-    for i, fold in enumerate(folds, start=1):
-        assert {fold_of([word], 3) for word in fold} == {i}
-    instances = UnlabelledTextReader().read(f"{path}#not-fold=2of3")
-    assert [x["metadata"]["words"][0] for x in instances] == [
-        f"w{i}" for i in range(60) if f"w{i}" not in folds[1]
-    ]
-
-
-@pytest.mark.parametrize(
-    ("suffix", "selects"),
-    [
-        ("#not-fold=1of10#fold=2of5", lambda a, b: a != 1 and b == 2),
-        ("#fold=2of5#not-fold=1of10", lambda a, b: a != 1 and b == 2),
-        ("#not-fold=1of10#not-fold=2of5", lambda a, b: a != 1 and b != 2),
-        ("#fold=7of10#not-fold=3of10#not-fold=1of5", lambda a, b: a == 7 and b != 1),
-    ],
-)
-@pytest.mark.parametrize(("reader", "tag"), [(UnlabelledTextReader(), ""), (ConllReader(), " O")])
-def test_several_parts_are_what_is_in_all_of_them(tmp_path, reader, tag, suffix, selects):
-    path = numbered(tmp_path / "x", 200, tag)
-    expected = [
-        word
-        for word in (f"w{i}" for i in range(200))
-        if selects(fold_of([word], 10), fold_of([word], 5))
-    ]
-    assert expected
-    assert words(reader, path + suffix) == expected
-
-
-def test_parts_that_have_nothing_in_common(tmp_path):
-    path = f"{numbered(tmp_path / 'x', 20)}#fold=1of2#not-fold=1of2"
-    message = complaint(lambda: UnlabelledTextReader().sentences(path))
-    assert message.startswith(f"{path}: only 20 sentences, none in this part")
-
-
-@pytest.mark.parametrize("suffix", ["#fold=3of2#fold=1of2", "#fold=1of2#x", "#fold=1of2#"])
-def test_one_of_several_parts_is_malformed(tmp_path, suffix):
-    path = numbered(tmp_path / "x", 20) + suffix
-    message = complaint(lambda: UnlabelledTextReader().sentences(path))
-    assert message.startswith(f"{path}: ")
 
 
 @pytest.mark.skipif(not CORPORA.is_dir(), reason="the public corpora are not here")
