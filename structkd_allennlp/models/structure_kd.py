@@ -12,11 +12,8 @@ from structkd_allennlp.distillation.interpolation import InterpolationSchedule
 from structkd_allennlp.distillation.objectives import DistillationObjective
 from structkd_allennlp.distillation.target_store import TargetStore
 from structkd_allennlp.distillation.teachers import TeacherArchives, Teachers
-from structkd_allennlp.models.structured_crf_tagger import (
-    StructuredCrfTagger,
-    TaggerOutput,
-    labelled_sentences,
-)
+from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger, labelled_sentences
+from structkd_allennlp.models.tagger_output import TaggerOutput
 from structkd_allennlp.modules.linear_chain import LinearChain
 from structkd_allennlp.modules.tagger_chain import emission_scores
 

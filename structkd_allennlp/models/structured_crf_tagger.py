@@ -10,7 +10,8 @@ from allennlp_models.tagging.models.crf_tagger import CrfTagger
 from torch import Tensor
 
 from structkd_allennlp.data.fields.tag_sequence_field import UNKNOWN_TAG, UNLABELLED_TAG
-from structkd_allennlp.data.tag_schemes import chunk_boundaries, entity_spans, scheme_of
+from structkd_allennlp.data.tag_schemes import chunk_boundaries, scheme_of
+from structkd_allennlp.models.tagger_output import TaggerOutput, human_readable
 from structkd_allennlp.modules.entity_probability import EntityProbability
 from structkd_allennlp.modules.linear_chain import KBest, LinearChain
 from structkd_allennlp.modules.tagger_chain import (
@@ -24,18 +25,6 @@ from structkd_allennlp.modules.tagger_chain import (
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 
 logger = logging.getLogger(__name__)
-
-
-class TaggerOutput(Dict[str, Any]):
-    """
-    What a forward pass returns, with the distribution that it comes from, so that
-    `make_output_human_readable` need not run forward-backward again. (An entry of the dictionary
-    would have to be something that AllenNLP can split into sentences.)
-    """
-
-    def __init__(self, chain: LinearChain, **values: Any) -> None:
-        super().__init__(**values)
-        self.chain = chain
 
 
 @Model.register("structured_crf_tagger")
@@ -291,44 +280,10 @@ class StructuredCrfTagger(CrfTagger):
             chain = output_dict.chain
         else:
             chain = self.chain(output_dict["logits"], output_dict["mask"])
-        marginals = chain.marginals
-        paths = output_dict["tags"]
-        output_dict["tags"] = [self._names(path) for path in paths]
-        output_dict["tag_probabilities"] = [
-            marginals[b, torch.arange(len(path)), path].tolist() for b, path in enumerate(paths)
-        ]
-        if self.calculate_span_f1:
-            pairs = chain.pair_marginals
-            output_dict["entities"] = [
-                [
-                    {
-                        **span._asdict(),
-                        "probability": self._entity_probability(
-                            marginals[b, : len(tags)], pairs[b, : len(tags) - 1], *span
-                        ),
-                    }
-                    for span in entity_spans(tags)
-                ]
-                for b, tags in enumerate(output_dict["tags"])
-            ]
-        top_k_paths = output_dict.pop("top_k_paths")
-        output_dict["top_k"] = [
-            self._ranked_paths(*row)
-            for row in zip(
-                top_k_paths.tolist(),
-                output_dict.pop("top_k_scores").tolist(),
-                chain.log_prob(top_k_paths).exp().tolist(),
-                chain.lengths.tolist(),
-                strict=True,
-            )
-        ]
-        if "marginals" in output_dict:
-            output_dict["marginals"] = [
-                [dict(zip(self.labels, row, strict=True)) for row in sentence[:n].tolist()]
-                for sentence, n in zip(
-                    output_dict["marginals"], chain.lengths.tolist(), strict=True
-                )
-            ]
+        entities = self._entity_probability if self.calculate_span_f1 else None
+        output_dict.update(human_readable(output_dict, chain, self.labels, entities))
+        for name in ("top_k_paths", "top_k_scores"):
+            del output_dict[name]
         return output_dict
 
     def get_metrics(self, reset: bool = False) -> Dict[str, float]:
@@ -339,19 +294,6 @@ class StructuredCrfTagger(CrfTagger):
 
     def _names(self, path: List[int]) -> List[str]:
         return [self.labels[label] for label in path]
-
-    def _ranked_paths(
-        self,
-        paths: List[List[int]],
-        scores: List[float],
-        probabilities: List[float],
-        length: int,
-    ) -> List[Dict[str, Any]]:
-        return [
-            {"tags": self._names(path[:length]), "score": score, "probability": probability}
-            for path, score, probability in zip(paths, scores, probabilities, strict=True)
-            if score > -float("inf")
-        ]
 
     def _count(
         self,
