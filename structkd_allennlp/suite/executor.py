@@ -228,7 +228,7 @@ class LocalExecutor(Executor):
 
 
 def _worker_command(job_file: Path) -> List[str]:
-    return [sys.executable, "-m", "structkd_allennlp.suite.worker", str(job_file)]
+    return [sys.executable, "-m", "structkd_allennlp.suite.launch", str(job_file)]
 
 
 def _prepare(step: Step[Any], directory: Path) -> Path:

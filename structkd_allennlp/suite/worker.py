@@ -1,18 +1,7 @@
-"""
-One run of a suite, in a process of its own:
-
-    python -m structkd_allennlp.suite.worker RUN.job.json
-
-It ends with the process that started it: when its standard input is closed, it kills its process
-group.
-"""
+"""One job of a suite, in a process of its own: see `launch`."""
 
 import logging
-import os
 import shutil
-import signal
-import sys
-import threading
 import time
 import zipfile
 from dataclasses import asdict
@@ -208,15 +197,3 @@ def _percent(counts: Counts) -> float:
 def _cuda_device() -> int:
     # Of several, this process is shown one.
     return 0 if torch.cuda.is_available() else -1
-
-
-def _end_with_parent() -> None:
-    # Not sys.stdin, whose lock a waiting thread would hold at the end.
-    while os.read(0, 1):
-        pass
-    os.killpg(0, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    main(sys.argv[1])

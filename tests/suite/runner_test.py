@@ -1,7 +1,6 @@
 """What is run, in which order, and what is not run again; by workers that only pretend."""
 
 import copy
-import inspect
 import json
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json
-from structkd_allennlp.suite import environment, executor, runner, worker
+from structkd_allennlp.suite import environment, executor, runner
 from structkd_allennlp.suite.executor import LocalExecutor
 from structkd_allennlp.suite.files import finished_run
 from structkd_allennlp.suite.runner import run_suite
@@ -336,18 +335,6 @@ def test_results_outlive_a_report_that_fails(suites, values, monkeypatch):
     monkeypatch.setattr(runner, "write_report", fail)
     assert suites.run(values)[0] == ["the report"]
     assert {run["status"] for run in suites.results().values()} == {"done"}
-
-
-def test_a_worker_ends_with_its_parent():
-    """However the parent ends, which closes its pipes."""
-    code = f"import os, signal\n{inspect.getsource(worker._end_with_parent)}\n_end_with_parent()"
-    process = subprocess.Popen(
-        [sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, start_new_session=True
-    )
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.5)
-    process.stdin.close()
-    assert process.wait(10) == -9
 
 
 def test_no_finished_run(tmp_path):
