@@ -66,7 +66,7 @@ def parse(arguments: argparse.ArgumentParser) -> argparse.Namespace:
 
     # Raises
 
-    `ConfigurationError` for an output that can not be a file, before time is spent.
+    `ConfigurationError` for an output that cannot be a file, before time is spent.
     """
     args = arguments.parse_args()
     check_output(args.output)
@@ -86,7 +86,7 @@ def check_output(output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"--output {output} can not be written ({error}): choose another place"
+            f"--output {output} cannot be written ({error}): choose another place"
         ) from error
 
 

@@ -1,17 +1,16 @@
 """
-The plots of a suite's report, as SVG to put into a page.
+The plots of a suite's report, as SVG.
 
 matplotlib is imported where it is needed, as `--include-package` imports this module too.
 """
 
-import html
-import io
 import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from allennlp.common import Params
 
 from structkd_allennlp.distillation.objectives import DistillationObjective, TopKObjective
+from structkd_allennlp.suite import svg
 from structkd_allennlp.suite.comparison import Comparison, Run, Spread, System, mean_of
 
 if TYPE_CHECKING:
@@ -49,6 +48,15 @@ class Plot(NamedTuple):
     caption: str
     panels: List[str]
     """SVG elements."""
+
+    @property
+    def name(self) -> str:
+        """Of its file, without an ending."""
+        return re.sub(r"\W+", "-", self.title.lower())
+
+    def image(self) -> str:
+        """All panels as an SVG file."""
+        return svg.image(self.panels, columns=3 if len(self.panels) > 4 else 2)
 
 
 Style = Dict[str, Any]
@@ -324,20 +332,5 @@ def _legend(figure: "Figure", axes: "Axes") -> None:
 
 def _plot(title: str, caption: str, figures: "Dict[str, Figure]") -> Plot:
     """The keys of the figures are the headings of the panels."""
-    return Plot(title, caption, [_svg(f"{title}: {x}", fig) for x, fig in figures.items()])
-
-
-def _svg(label: str, figure: "Figure") -> str:
-    import matplotlib
-
-    file = io.StringIO()
-    # What is referred to by id has the hash of its content and of this. The page has many plots.
-    with matplotlib.rc_context({"svg.hashsalt": label}):
-        figure.savefig(
-            file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        )
-    svg = re.sub(r'<g id="[^"]*"', "<g", file.getvalue())
-    view_box = re.search(r'viewBox="[^"]*"', svg)
-    assert view_box is not None
-    start = f'<svg {view_box[0]} role="img" aria-label="{html.escape(label)}">'
-    return start + svg[svg.index("</style>\n </defs>") + len("</style>\n </defs>") :]
+    panels = [svg.element(f"{title}: {name}", figure) for name, figure in figures.items()]
+    return Plot(title, caption, panels)

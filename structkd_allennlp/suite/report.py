@@ -9,15 +9,62 @@ import jinja2
 from structkd_allennlp.common.files import write_json, write_text
 from structkd_allennlp.suite.comparison import Comparison
 from structkd_allennlp.suite.plots import plots
-from structkd_allennlp.suite.significance import STATISTICS_NAME, statistics_of
+from structkd_allennlp.suite.significance import STATISTICS_NAME, Statistics, statistics_of
 from structkd_allennlp.suite.tables import cost_table, difference_tables, scores_table, summary
+
+PLOTS_FOLDER = "plots"
+
+
+class Report:
+    """
+    # Parameters
+
+    comparison : `Comparison`
+    statistics : `Statistics`
+        Of the comparison.
+    """
+
+    def __init__(self, comparison: Comparison, statistics: Statistics) -> None:
+        self._plots = plots(comparison)
+        self._content: Dict[str, Any] = {
+            "suite": comparison.suite,
+            "summary": summary(comparison, statistics),
+            "tables": [
+                scores_table(comparison, statistics),
+                *difference_tables(comparison, statistics),
+                cost_table(comparison),
+            ],
+            "plots": self._plots,
+            "plots_folder": PLOTS_FOLDER,
+            "unfinished": [run for run in comparison.results["runs"] if run["status"] != "done"],
+            "environment": comparison.results["environment"],
+        }
+
+    def write_markdown(self, directory: Path) -> None:
+        """Writes `report.md`, and the plots that it shows in the folder `plots`."""
+        folder = directory / PLOTS_FOLDER
+        folder.mkdir(exist_ok=True)
+        images = {folder / f"{plot.name}.svg": plot.image() for plot in self._plots}
+        for path, image in images.items():
+            write_text(path, image)
+        self._write(directory / "report.md")
+        # Of an earlier report.
+        for path in set(folder.glob("*.svg")) - set(images):
+            path.unlink()
+
+    def write_page(self, directory: Path) -> None:
+        """Writes `report.html`, which has everything in itself."""
+        self._write(directory / "report.html")
+
+    def _write(self, path: Path) -> None:
+        write_text(path, _TEMPLATES.get_template(f"{path.name}.jinja").render(self._content))
 
 
 def write_report(directory: Path) -> None:
     """
-    Writes `report.md`, `report.html` and `statistics.json` from the results of a suite, which may
-    be partial. `statistics.json` has what is computed from the counts of single sentences, for
-    whoever has the results without these.
+    Writes `report.md` with its plots, `report.html` and `statistics.json` from the results of a
+    suite, which may be partial. `statistics.json` has what is computed from the counts of single
+    sentences, for whoever has the results without these.
 
     # Parameters
 
@@ -31,33 +78,23 @@ def write_report(directory: Path) -> None:
     """
     comparison = Comparison.read(directory)
     statistics = statistics_of(comparison, directory)
-    tables = [
-        scores_table(comparison, statistics),
-        *difference_tables(comparison, statistics),
-        cost_table(comparison),
-    ]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("structkd_allennlp.suite"),
-        autoescape=lambda name: name is not None and ".html" in name,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["markdown"] = _markdown
-    content: Dict[str, Any] = {
-        "suite": comparison.suite,
-        "summary": summary(comparison, statistics),
-        "tables": tables,
-        "plots": plots(comparison),
-        "unfinished": [run for run in comparison.results["runs"] if run["status"] != "done"],
-        "environment": comparison.results["environment"],
-    }
+    report = Report(comparison, statistics)
     write_json(directory / STATISTICS_NAME, statistics)
-    for name in ("report.md", "report.html"):
-        write_text(directory / name, environment.get_template(f"{name}.jinja").render(content))
+    report.write_markdown(directory)
+    report.write_page(directory)
 
 
 def _markdown(text: Any) -> str:
     """Text that is neither markup nor the end of a table's cell."""
     return re.sub(r"([\\`*|]|<(?=\S))", r"\\\1", str(text))
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("structkd_allennlp.suite"),
+    autoescape=lambda name: name is not None and ".html" in name,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+)
+_TEMPLATES.filters["markdown"] = _markdown

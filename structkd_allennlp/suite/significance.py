@@ -91,7 +91,7 @@ def read_statistics(directory: Path) -> Statistics:
         return read_json(path)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{path} can not be read ({error}): copy it from the suite's directory, where the "
+            f"{path} cannot be read ({error}): copy it from the suite's directory, where the "
             "report is"
         ) from error
 
@@ -198,7 +198,7 @@ def _difference(
         for i in (0, 1)
     )
     if len(ours[0]) < 2:
-        return None  # One sentence can not be resampled.
+        return None  # One sentence cannot be resampled.
     mean, by_seed = paired_bootstrap(ours, theirs)
     return {
         "difference": mean.difference,
@@ -224,7 +224,7 @@ def _counts(system: System, directory: Path) -> Dict[int, Counts]:
             content = read_json(path)
         except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"{path} can not be read ({error}): run the suite again, which makes it anew"
+                f"{path} cannot be read ({error}): run the suite again, which makes it anew"
             ) from error
         counts[seed] = {language: np.asarray(own) for language, own in content.items()}
     return counts

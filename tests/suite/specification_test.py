@@ -1,4 +1,4 @@
-"""A suite that can not be run is refused before anything starts, with what to do about it."""
+"""A suite that cannot be run is refused before anything starts, with what to do about it."""
 
 import copy
 import re

@@ -1,0 +1,96 @@
+"""Figures as small SVG: elements for a page, and files of several of them."""
+
+import html
+import io
+import re
+from typing import TYPE_CHECKING, Sequence, Tuple
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Units of a figure: 1/72 inch.
+_GAP = 12
+
+
+def element(label: str, figure: "Figure") -> str:
+    """
+    A figure as an `svg` element.
+
+    # Parameters
+
+    label : `str`
+        What a screen reader says. Elements of one page need different ones.
+    figure : `Figure`
+    """
+    import matplotlib
+
+    file = io.StringIO()
+    # What is referred to by id has the hash of its content and of this. A page has many figures.
+    with matplotlib.rc_context({"svg.hashsalt": label}):
+        figure.savefig(
+            file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
+    svg = file.getvalue()
+    view_box = re.search(r'viewBox="[^"]*"', svg)
+    assert view_box is not None
+    body = svg[svg.index("</style>\n </defs>") + len("</style>\n </defs>") :]
+    # What makes up a third of it: names of groups, turns by 0 degrees, and the font of every text.
+    for pattern, replacement in (
+        (r'<g id="[^"]*"', "<g"),
+        (r' transform="rotate\(-?0 [^"]*"', ""),
+        (r"font-family: [^;\"]*; ", ""),
+        (r"\n\s*", "\n"),
+    ):
+        body = re.sub(pattern, replacement, body)
+    body = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), body)
+    fonts = ", ".join(matplotlib.rcParams["font.sans-serif"])
+    return (
+        f'<svg {view_box[0]} role="img" aria-label="{html.escape(label)}" '
+        f'font-family="{html.escape(fonts)}, sans-serif" stroke-linejoin="round">{body}'
+    )
+
+
+def image(elements: Sequence[str], columns: int) -> str:
+    """
+    A file of several elements.
+
+    # Parameters
+
+    elements : `Sequence[str]`
+        By `element`.
+    columns : `int`
+        How many elements to put side by side.
+    """
+    parts = []
+    width = height = y = 0.0
+    for i in range(0, len(elements), columns):
+        row = [(one, *_size(one)) for one in elements[i : i + columns]]
+        x = 0.0
+        for one, own_width, own_height in row:
+            place = f'x="{x:g}" y="{y:g}" width="{own_width:g}" height="{own_height:g}"'
+            parts.append(one.replace("<svg ", f"<svg {place} ", 1))
+            x += own_width + _GAP
+        width = max(width, x - _GAP)
+        height = y + max(own_height for _, _, own_height in row)
+        y = height + _GAP
+    return "\n".join(
+        [
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'width="{width:g}pt" height="{height:g}pt" viewBox="0 0 {width:g} {height:g}">',
+            # Many a page is dark, and the figures are not.
+            '<rect width="100%" height="100%" fill="#ffffff"/>',
+            *parts,
+            "</svg>\n",
+        ]
+    )
+
+
+def _size(one: str) -> Tuple[float, float]:
+    found = re.search(r'viewBox="0 0 (\S+) (\S+)"', one)
+    assert found is not None
+    return float(found[1]), float(found[2])
+
+
+def _rounded(tag: str) -> str:
+    """With coordinates to a hundredth of a unit, which nobody sees."""
+    return re.sub(r"-?\d+\.\d{3,}", lambda x: f"{float(x[0]):.2f}".rstrip("0").rstrip("."), tag)

@@ -1,0 +1,43 @@
+"""scripts/results_reports.py: the committed reports are those of the committed results."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path("docs/results")
+SUITES = sorted(path.parent.name for path in RESULTS.glob("*/results.json"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    for name in SUITES:
+        directory = root / "docs/results" / name
+        directory.mkdir(parents=True)
+        for file in ("results.json", "statistics.json"):
+            shutil.copy(RESULTS / name / file, directory)
+    spec = importlib.util.spec_from_file_location("script", "scripts/results_reports.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script, "ROOT", root)
+        patch.setattr(sys, "argv", ["results_reports.py"])
+        script.main()
+    return root / "docs/results"
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_they_are_up_to_date(made, name):
+    """Else run `python scripts/results_reports.py`."""
+    text = (made / name / "report.md").read_text(encoding="utf-8")
+    assert text == (RESULTS / name / "report.md").read_text(encoding="utf-8")
+    committed, new = ({x.name for x in (d / name).glob("plots/*")} for d in (RESULTS, made))
+    assert committed == new
+    assert all(f"(plots/{plot})" in text for plot in new)
+
+
+def test_they_are_small():
+    assert sum(path.stat().st_size for path in RESULTS.glob("*/plots/*")) < 2e6
