@@ -1,4 +1,4 @@
-"""Distillation losses between two linear chains."""
+"""Distillation losses between two distributions over label sequences."""
 
 from typing import Any, List, Optional
 
@@ -7,29 +7,28 @@ from allennlp.common import Registrable
 from allennlp.common.checks import ConfigurationError
 from torch import Tensor
 
-from structkd_allennlp.modules.linear_chain import LinearChain
+from structkd_allennlp.modules.linear_chain import StructuredDistribution
 
 
 class DistillationObjective(Registrable):
     """
-    What a student's distribution is pulled towards a teacher's by.
+    The loss that pulls a student's distribution towards a teacher's.
 
     # Parameters
 
     reduction : `str`, optional (default = `"sum"`)
-        What becomes of the tokens of a sentence: `"sum"`, as in the code of Wang et al. (2020),
-        which gives long sentences more weight, or `"mean"`. Over sentences the model takes the
-        mean.
+        Over the tokens of a sentence: `"sum"`, as in the code of Wang et al. (2020), which gives
+        long sentences more weight, or `"mean"`. The model takes the mean over sentences.
     """
 
     def __init__(self, reduction: str = "sum") -> None:
         self.reduction = _check_choice("reduction", reduction, "sum", "mean")
 
-    def __call__(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def __call__(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         """
         # Parameters
 
-        teacher, student : `LinearChain`
+        teacher, student : `StructuredDistribution`
             Over the same sentences and labels. No gradient goes to the teacher.
 
         # Returns
@@ -39,7 +38,7 @@ class DistillationObjective(Registrable):
         losses = self._losses(teacher, student)
         return losses / student.lengths if self.reduction == "mean" else losses
 
-    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         """`(batch,)`, summed over tokens."""
         raise NotImplementedError
 
@@ -52,17 +51,17 @@ def _check_choice(name: str, value: str, *choices: str) -> str:
 
 class DivergenceObjective(DistillationObjective):
     """
-    The base of objectives that compare whole distributions. Their loss is multiplied by the square
-    of the temperature, so that gradients keep their size (Hinton et al., 2015).
+    The base of the objectives that compare whole distributions. The loss is multiplied by the
+    square of the temperature, so that gradients keep their size (Hinton et al., 2015).
 
     # Parameters
 
     temperature : `float`, optional (default = `1.0`)
     direction : `str`, optional (default = `"forward"`)
         `"forward"` is the cross-entropy H(teacher, student), which has the gradient of
-        KL(teacher || student) and is what Wang et al. use; `"reverse"` is KL(student || teacher),
-        which is huge, as it is infinite, where the student allows what the teacher rules out, such
-        as labels that the teacher does not have.
+        KL(teacher || student) and is what Wang et al. use; `"reverse"` is KL(student || teacher).
+        That should be infinite, and is huge, where the student allows what the teacher rules out,
+        such as labels that the teacher does not have.
     """
 
     def __init__(self, temperature: float = 1.0, direction: str = "forward", **kwargs: Any) -> None:
@@ -92,15 +91,14 @@ class DivergenceObjective(DistillationObjective):
 @DistillationObjective.register("emission")
 class EmissionObjective(DivergenceObjective):
     """
-    The divergence of the softmaxed emission scores, token by token, without transitions (Wang et
-    al., 2020, a baseline of theirs). Between taggers that have no transitions, which are softmax
-    classifiers of tokens, this is their token-level distillation. The temperature divides the
-    scores.
+    The divergence of the softmaxed emission scores, token by token, without transitions (a baseline
+    of Wang et al., 2020). Between taggers without transitions, which are softmax classifiers of
+    tokens, it is their token-level distillation. The temperature divides the scores.
 
     Registered as a `DistillationObjective` with name "emission".
     """
 
-    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         log_t, log_s = self._tempered(teacher.emissions), self._tempered(student.emissions)
         return self._by_token(log_t, log_s, student.mask)
 
@@ -116,11 +114,11 @@ class PosteriorObjective(DivergenceObjective):
     Registered as a `DistillationObjective` with name "posterior".
     """
 
-    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         with torch.no_grad():
             log_t = teacher.log_marginals
         log_s = student.log_marginals
-        # They are normalised already.
+        # At a temperature of 1 they are normalised already.
         if self.temperature != 1.0:
             log_t, log_s = self._tempered(log_t), self._tempered(log_s)
         return self._by_token(log_t, log_s, student.mask)
@@ -136,13 +134,13 @@ class StructuralObjective(DivergenceObjective):
     Registered as a `DistillationObjective` with name "structural".
     """
 
-    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         teacher = teacher.detach().tempered(self.temperature)
         student = student.tempered(self.temperature)
         if self.direction == "forward":
             losses = teacher.cross_entropy(student)
         else:
-            losses = student.cross_entropy(teacher) - student.entropy
+            losses = student.kl(teacher)
         return losses * self.temperature**2
 
 
@@ -150,15 +148,15 @@ class StructuralObjective(DivergenceObjective):
 class TopKObjective(DistillationObjective):
     """
     The negative log-likelihood of the teacher's k best label sequences, on average:
-    `-(1 / k) sum of log p_s(y | x)` (Wang et al., 2020, section 3.1). Where fewer than k sequences
-    are possible, it is the average over those.
+    `-(1 / k) sum of log p_s(y | x)` (Wang et al., 2020, section 3.1). Where there are fewer than k
+    possible sequences, the average is over these.
 
     Registered as a `DistillationObjective` with name "top_k".
 
     # Parameters
 
     k : `int`, optional (default = `1`)
-        The default is that of their released configuration.
+        The default is that of the configuration they released.
     """
 
     def __init__(self, k: int = 1, **kwargs: Any) -> None:
@@ -167,7 +165,7 @@ class TopKObjective(DistillationObjective):
             raise ConfigurationError(f"k must be at least 1, not {k}")
         self.k = k
 
-    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         paths, scores = teacher.k_best(self.k)
         exists = ~torch.isneginf(scores)
         log_probs = student.log_prob(paths).masked_fill(~exists, 0.0)
@@ -201,15 +199,15 @@ class WeightedTopKObjective(TopKObjective):
 @DistillationObjective.register("sum")
 class SumObjective(DistillationObjective):
     """
-    A weighted sum of objectives, such as posterior + weighted_top_k (Wang et al., 2020). Each has
-    its own reduction.
+    A weighted sum of objectives, such as posterior + weighted_top_k (Wang et al., 2020). Each
+    keeps its own reduction.
 
     Registered as a `DistillationObjective` with name "sum".
 
     # Parameters
 
     objectives : `List[DistillationObjective]`
-    weights : `List[float]`, optional (default = `1` for each)
+    weights : `List[float]`, optional (default = `1.0` for each)
     """
 
     def __init__(
@@ -227,7 +225,7 @@ class SumObjective(DistillationObjective):
         self.objectives = objectives
         self.weights = weights
 
-    def _losses(self, teacher: LinearChain, student: LinearChain) -> Tensor:
+    def _losses(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         losses = [
             weight * objective(teacher, student)
             for objective, weight in zip(self.objectives, self.weights, strict=True)

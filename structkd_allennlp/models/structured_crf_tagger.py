@@ -18,6 +18,7 @@ from structkd_allennlp.modules.tagger_chain import (
     LabelSpace,
     chain_of,
     constraints_of,
+    crf_potentials,
     emission_scores,
     label_names,
     weighted_chain,
@@ -142,7 +143,7 @@ class StructuredCrfTagger(CrfTagger):
         """The `top_k` best paths of the tagger's chain."""
         if not self.constrain_crf:
             # constrain_crf_decoding may restrict what is decoded, though not the distribution.
-            chain = chain_of(self, chain.emissions, chain.mask, constrained=True)
+            chain = chain.with_transitions(*crf_potentials(self).plus(constraints_of(self)))
         return chain.k_best(self.top_k)
 
     def nll(

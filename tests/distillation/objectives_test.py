@@ -9,7 +9,9 @@ from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.distillation.objectives import DistillationObjective, PosteriorObjective
 from structkd_allennlp.modules.linear_chain import LinearChain
-from tests.modules.linear_chain_test import Enumerated, golden_example, potentials
+from tests.modules.enumeration import Enumerated
+from tests.modules.linear_chain.reference import TWINS
+from tests.modules.potentials import golden_example, potentials
 
 LENGTHS, LABELS = [1, 3, 4], 3
 TEMPERATURES = [1.0, 2.25]
@@ -100,12 +102,14 @@ OBJECTIVES = [
 ]
 
 
+@pytest.mark.parametrize("chain", TWINS)
 @pytest.mark.parametrize("forbid", [0.0, 0.5])
 @pytest.mark.parametrize("params", OBJECTIVES, ids=str)
-def test_value_and_gradient_equal_enumeration(params, forbid):
+def test_value_and_gradient_equal_enumeration(params, forbid, chain):
+    """Of a `LinearChain` and, since an objective knows the protocol alone, of its twins."""
     teacher, student = pair(forbid)
     inputs = [student[n].requires_grad_() for n in ("emissions", "transitions", "start", "end")]
-    loss = objective(**params)(LinearChain(*teacher.values()), LinearChain(*student.values()))
+    loss = objective(**params)(chain(*teacher.values()), chain(*student.values()))
     expected = by_enumeration(params, teacher, student)
     assert loss.shape == (len(LENGTHS),)
     torch.testing.assert_close(loss, expected)
@@ -121,13 +125,14 @@ def test_value_and_gradient_equal_enumeration(params, forbid):
         torch.testing.assert_close(mine.double(), brute.double().expand_as(mine))
 
 
+@pytest.mark.parametrize("chain", TWINS)
 @pytest.mark.parametrize("type_", ["emission", "posterior", "structural"])
 @pytest.mark.parametrize("temperature", TEMPERATURES)
-def test_reverse_direction_equals_enumeration(type_, temperature):
+def test_reverse_direction_equals_enumeration(type_, temperature, chain):
     teacher, student = pair()
     params = {"type": type_, "temperature": temperature, "direction": "reverse"}
     inputs = [student[n].requires_grad_() for n in ("emissions", "transitions", "start", "end")]
-    loss = objective(**params)(LinearChain(*teacher.values()), LinearChain(*student.values()))
+    loss = objective(**params)(chain(*teacher.values()), chain(*student.values()))
     expected = by_enumeration(params, teacher, student)
     torch.testing.assert_close(loss, expected)
     assert (loss >= 0).all()
@@ -138,7 +143,7 @@ def test_reverse_direction_equals_enumeration(type_, temperature):
     ):
         if brute is not None:
             torch.testing.assert_close(mine, brute)
-    own = LinearChain(*teacher.values())
+    own = chain(*teacher.values())
     torch.testing.assert_close(objective(**params)(own, own), torch.zeros(3).double())
 
 

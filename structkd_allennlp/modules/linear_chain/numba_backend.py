@@ -1,6 +1,6 @@
 """
-The loops of linear chains over tokens, compiled by Numba for a CPU, sentence by sentence.
-`Recursions` and `best_paths` say what they compute, and are what they are tested against.
+The loops of `torch_backend` compiled by Numba for a CPU, sentence by sentence. Their twins there
+have the formulas.
 """
 
 from typing import Any, Callable, Optional, Tuple, TypeVar
@@ -9,8 +9,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from structkd_allennlp.modules.log_space import IMPOSSIBLE
-from structkd_allennlp.modules.recursions import SMALLEST_SCALE, by_position
+from structkd_allennlp.modules.linear_chain.log_space import IMPOSSIBLE
+from structkd_allennlp.modules.linear_chain.torch_backend import SMALLEST_SCALE, per_position
 
 numba: Any
 try:
@@ -18,75 +18,73 @@ try:
 except ImportError:
     numba = None
 
+IS_AVAILABLE = numba is not None
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Array = Any
-"""A numpy array. (That they are arrays of numbers is Numba's to check.)"""
+"""A NumPy array. Numba checks what it holds."""
 Arrays = Tuple[Array, Array, Array]
 
 
 def compiled(function: Function) -> Function:
-    """Compiled at the first call, and kept on disk for later processes."""
+    """Compiled on its first call, and cached on disk for later processes."""
     if numba is None:
         return function
-    # Sums may be reordered, for vector instructions. NaN and infinity keep their meaning.
+    # Sums may be reordered for vector instructions. NaN and infinity keep their meaning.
     fastmath = {"reassoc", "contract", "nsz"}
     result: Function = numba.njit(cache=True, fastmath=fastmath, error_model="numpy")(function)
     return result
 
 
-def can_compile(device: torch.device) -> bool:
-    return numba is not None and device.type == "cpu"
+class NumbaRecursions:
+    """`TorchRecursions` on a CPU, with the messages rescaled at every step."""
 
-
-class CompiledRecursions:
-    """
-    Takes, has and does what `Recursions` does, on a CPU. Messages are rescaled at every step.
-    """
-
-    def __init__(self, potentials: Tensor, steps: Tensor, mask: Tensor) -> None:
-        batch, length, _ = potentials.shape
-        # What is like it is written to in place.
-        potentials = potentials.contiguous()
-        self.alpha, self.beta, self.onward = (torch.empty_like(potentials) for _ in range(3))
-        self.log_scales = potentials.new_zeros(batch)
-        self._chain: Arrays = _arrays(potentials, by_position(steps), mask.sum(1))
+    def __init__(self, factors: Tensor, transition_factors: Tensor, mask: Tensor) -> None:
+        batch, length, _ = factors.shape
+        # `empty_like` keeps the order of dimensions in memory, and results are written in place.
+        factors = factors.contiguous()
+        self.alpha, self.beta, self.onward = (torch.empty_like(factors) for _ in range(3))
+        self.log_scales = factors.new_zeros(batch)
+        self._chain: Arrays = _arrays(factors, per_position(transition_factors), mask.sum(1))
         self._messages: Arrays = _arrays(self.alpha, self.beta, self.onward)
-        # What alpha and onward have been multiplied by at a position.
+        # Shape: (2, batch, length); what alpha and onward have been multiplied by
         self._scales = numpy.ones((2, batch, length))
         _run(self._chain, self._messages, self._scales, self.log_scales.numpy())
 
-    def posteriors(self, possible: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def posteriors(self, support: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """See `TorchRecursions.posteriors`."""
         posteriors = torch.empty_like(self.alpha)
+        # Shape: (batch, length)
         norms = torch.ones_like(self.alpha[..., 0])
         least = torch.full_like(self.log_scales, torch.inf)
         results = _arrays(posteriors, norms, least)
-        _normalise(self._chain, self._messages, possible.numpy(), results)
+        _normalise(self._chain, self._messages, support.numpy(), results)
         return posteriors, norms, least
 
-    def forget(self, rows: Tensor) -> None:
+    def clear(self, rows: Tensor) -> None:
+        """See `TorchRecursions.clear`."""
         for messages in (self.alpha, self.beta, self.onward):
             messages[rows] = 0
 
-    def moved(self, scores: Tensor, transitions: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
-        # Shape: (0, 0, 0, 0) for none.
-        moves = numpy.zeros((0,) * 4)
+    def jvp(self, scores: Tensor, transitions: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
+        """See `TorchRecursions.jvp`."""
+        # Shape: (0, 0, 0, 0) for none
+        transition_tangents = numpy.zeros((0,) * 4)
         if transitions is not None:
-            moves = by_position(transitions).contiguous().numpy()
+            transition_tangents = per_position(transitions).contiguous().numpy()
         alpha, beta, onward = (torch.empty_like(self.alpha) for _ in range(3))
-        moved = _arrays(alpha, beta, onward)
-        direction = scores.contiguous().numpy(), moves
-        _move(self._chain, self._messages, self._scales, direction, moved)
+        results = _arrays(alpha, beta, onward)
+        tangents = scores.contiguous().numpy(), transition_tangents
+        _jvp(self._chain, self._messages, self._scales, tangents, results)
         return alpha, beta, onward
 
 
-def compiled_best_paths(
-    scores: Tensor, transitions: Tensor, mask: Tensor, k: int
-) -> Tuple[Tensor, Tensor]:
-    """As `best_paths`, on a CPU."""
+def best_paths(scores: Tensor, transitions: Tensor, mask: Tensor, k: int) -> Tuple[Tensor, Tensor]:
+    """See `torch_backend.best_paths`."""
     batch, length, _ = scores.shape
     paths = torch.zeros(batch, k, length, dtype=torch.long)
     values = scores.new_full((batch, k), -torch.inf)
-    chain = _arrays(scores, by_position(transitions), mask.sum(1))
+    chain = _arrays(scores, per_position(transitions), mask.sum(1))
     _search(chain, paths.numpy(), values.numpy())
     return paths, values
 
@@ -97,13 +95,13 @@ def _arrays(*tensors: Tensor) -> Any:
 
 @compiled
 def _at(matrices: Array, sentence: int, step: int) -> Array:
-    """Of matrices that may be the same for all sentences, or at all positions of one."""
+    """The matrix of a step; they may be the same for all sentences, or at all positions of one."""
     return matrices[sentence if len(matrices) > 1 else 0, step if matrices.shape[1] > 1 else 0]
 
 
 @compiled
 def _multiply_forth(vector: Array, matrix: Array, result: Array) -> None:
-    """Adds vector times matrix to the result."""
+    """result += vector matrix"""
     for j in range(len(vector)):
         weight = vector[j]
         for k in range(len(vector)):
@@ -112,7 +110,7 @@ def _multiply_forth(vector: Array, matrix: Array, result: Array) -> None:
 
 @compiled
 def _multiply_back(matrix: Array, vector: Array, result: Array) -> None:
-    """Adds matrix times vector to the result."""
+    """result += matrix vector"""
     for j in range(len(vector)):
         entry = 0.0
         for k in range(len(vector)):
@@ -122,23 +120,23 @@ def _multiply_back(matrix: Array, vector: Array, result: Array) -> None:
 
 @compiled
 def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> None:
-    potentials, steps, lengths = chain
+    factors, transition_factors, lengths = chain
     alpha, beta, onward = messages
-    batch, _, labels = potentials.shape
+    batch, _, labels = factors.shape
     for b in range(batch):
-        for clean in messages:
-            clean[b] = 0
+        for empty in messages:
+            empty[b] = 0
         last = lengths[b] - 1
         for j in range(labels):
-            alpha[b, 0, j] = potentials[b, 0, j]
+            alpha[b, 0, j] = factors[b, 0, j]
         for i in range(1, last + 1):
-            matrix = _at(steps, b, i - 1)
+            matrix = _at(transition_factors, b, i - 1)
             message, previous = alpha[b, i], alpha[b, i - 1]
             _multiply_forth(previous, matrix, message)
             total = 0.0
             for k in range(labels):
-                message[k] *= potentials[b, i, k]
-                # Rescaled, it would no longer show that it has lost digits.
+                message[k] *= factors[b, i, k]
+                # Rescaling would hide that it has lost digits.
                 if message[k] < SMALLEST_SCALE:
                     message[k] = 0
                 total += message[k]
@@ -150,9 +148,9 @@ def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> N
                     message[k] *= scales[0, b, i]
         for j in range(labels):
             beta[b, last, j] = 1.0
-            onward[b, last, j] = potentials[b, last, j]
+            onward[b, last, j] = factors[b, last, j]
         for i in range(last - 1, -1, -1):
-            matrix = _at(steps, b, i)
+            matrix = _at(transition_factors, b, i)
             message, following = beta[b, i], onward[b, i + 1]
             total = 0.0
             _multiply_back(matrix, following, message)
@@ -161,11 +159,11 @@ def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> N
             if total > SMALLEST_SCALE:
                 scales[1, b, i] = 1 / total
             for j in range(labels):
-                onward[b, i, j] = message[j] * scales[1, b, i] * potentials[b, i, j]
+                onward[b, i, j] = message[j] * scales[1, b, i] * factors[b, i, j]
 
 
 @compiled
-def _normalise(chain: Arrays, messages: Arrays, possible: Array, results: Arrays) -> None:
+def _normalise(chain: Arrays, messages: Arrays, support: Array, results: Arrays) -> None:
     lengths = chain[2]
     alpha, beta, _ = messages
     posteriors, norms, least = results
@@ -178,7 +176,7 @@ def _normalise(chain: Arrays, messages: Arrays, possible: Array, results: Arrays
             for j in range(labels):
                 row[j] = alpha[b, i, j] * beta[b, i, j]
                 total += row[j]
-                if possible[b, i, j] and row[j] < least[b]:
+                if support[b, i, j] and row[j] < least[b]:
                     least[b] = row[j]
             norms[b, i] = total
             inverse = 1 / total
@@ -187,44 +185,42 @@ def _normalise(chain: Arrays, messages: Arrays, possible: Array, results: Arrays
 
 
 @compiled
-def _move(
-    chain: Arrays, messages: Arrays, scales: Array, direction: Tuple[Array, Array], moved: Arrays
+def _jvp(
+    chain: Arrays, messages: Arrays, scales: Array, tangents: Tuple[Array, Array], results: Arrays
 ) -> None:
-    potentials, steps, lengths = chain
+    factors, transition_factors, lengths = chain
     alpha, _, onward = messages
-    scores, moves = direction
-    moved_alpha, moved_beta, moved_onward = moved
-    batch, _, labels = potentials.shape
+    scores, transitions = tangents
+    alpha_tangents, beta_tangents, onward_tangents = results
+    batch, _, labels = factors.shape
     for b in range(batch):
-        for clean in moved:
-            clean[b] = 0
+        for empty in results:
+            empty[b] = 0
         last = lengths[b] - 1
         for j in range(labels):
-            moved_alpha[b, 0, j] = alpha[b, 0, j] * scores[b, 0, j]
+            alpha_tangents[b, 0, j] = alpha[b, 0, j] * scores[b, 0, j]
         for i in range(1, last + 1):
-            matrix = _at(steps, b, i - 1)
-            message, previous = moved_alpha[b, i], moved_alpha[b, i - 1]
-            _multiply_forth(previous, matrix, message)
-            if len(moves):
-                move, unmoved = _at(moves, b, i - 1), alpha[b, i - 1]
-                _multiply_forth(unmoved, matrix * move, message)
+            matrix = _at(transition_factors, b, i - 1)
+            tangent, previous = alpha_tangents[b, i], alpha_tangents[b, i - 1]
+            _multiply_forth(previous, matrix, tangent)
+            if len(transitions):
+                _multiply_forth(alpha[b, i - 1], matrix * _at(transitions, b, i - 1), tangent)
             scale = scales[0, b, i]
             for k in range(labels):
                 own = alpha[b, i, k] * scores[b, i, k]
-                message[k] = message[k] * potentials[b, i, k] * scale + own
+                tangent[k] = tangent[k] * factors[b, i, k] * scale + own
         for j in range(labels):
-            moved_onward[b, last, j] = onward[b, last, j] * scores[b, last, j]
+            onward_tangents[b, last, j] = onward[b, last, j] * scores[b, last, j]
         for i in range(last - 1, -1, -1):
-            matrix = _at(steps, b, i)
-            message, following = moved_beta[b, i], moved_onward[b, i + 1]
-            _multiply_back(matrix, following, message)
-            if len(moves):
-                move, unmoved = _at(moves, b, i), onward[b, i + 1]
-                _multiply_back(matrix * move, unmoved, message)
+            matrix = _at(transition_factors, b, i)
+            tangent, following = beta_tangents[b, i], onward_tangents[b, i + 1]
+            _multiply_back(matrix, following, tangent)
+            if len(transitions):
+                _multiply_back(matrix * _at(transitions, b, i), onward[b, i + 1], tangent)
             scale = scales[1, b, i]
             for j in range(labels):
                 own = onward[b, i, j] * scores[b, i, j]
-                moved_onward[b, i, j] = message[j] * potentials[b, i, j] * scale + own
+                onward_tangents[b, i, j] = tangent[j] * factors[b, i, j] * scale + own
 
 
 @compiled
@@ -254,7 +250,7 @@ def _search(chain: Arrays, paths: Array, values: Array) -> None:
         for i in range(last):
             matrix = _at(transitions, b, i)
             for r in range(ranks):
-                # Going on to the best next label costs nothing: it is in the score already.
+                # Without the best way on, which `best` includes already.
                 level[r] = best[r] - following[i, states[i, r]]
             previous, ranks = ranks, 0
             for r in range(previous):
@@ -278,7 +274,7 @@ def _search(chain: Arrays, paths: Array, values: Array) -> None:
 def _insert(
     best: Array, states: Array, parents: Array, ranks: int, value: float, state: int, parent: int
 ) -> int:
-    """Into the best so far, in order; those that are equal stay in the order in which they came."""
+    """Inserts into the best so far, in order; equal values stay in the order in which they came."""
     k = len(best)
     if ranks == k and not value > best[k - 1]:
         return ranks

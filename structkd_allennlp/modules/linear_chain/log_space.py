@@ -1,4 +1,4 @@
-"""Forward-backward in log space: slower, and exact however far the scores of a sentence span."""
+"""Forward-backward in log space: slow, and exact however far the scores of a sentence span."""
 
 from functools import cached_property
 from typing import List, Tuple
@@ -6,27 +6,32 @@ from typing import List, Tuple
 import torch
 from torch import Tensor
 
-# What stands in for a potential of minus infinity. It is finite, so that 0 * FORBIDDEN is 0 and no
-# gradient is ever NaN, and so far from any real score that exp() of a difference is exactly 0;
-# adding it up over a whole sentence still fits into float32.
+# Stands in for a log potential of minus infinity. It is finite, so that 0 * FORBIDDEN is 0 and no
+# gradient is ever NaN; so low that exp() of any difference is exactly 0; and not so low that the
+# sum over a sentence would overflow float32.
 FORBIDDEN = -1e30
-# A sum of potentials below this has met a forbidden one, also if that was divided by a temperature.
+# A sum of log potentials below this contains a forbidden one, even divided by a temperature.
 IMPOSSIBLE = FORBIDDEN * 1e-6
 
 
 class LogSpaceForwardBackward:
     """
-    What `forward_backward` computes, by logsumexp and plain autograd: for sentences whose scores
-    span more than float64 holds, and as its reference. Messages are shifted at every step, so that
-    errors do not grow with the length.
+    Forward-backward by logsumexp and plain autograd. It computes the sentences whose scores span
+    more than float64 can hold as factors, and is the reference that the fast code is tested
+    against. With scores `s_i` of the labels at position i, transitions `t` and labels x, y:
+
+        alpha_1 = s_1      alpha_i(y) = s_i(y) + logsumexp_x(alpha_{i-1}(x) + t(x, y))
+        beta_n = 0         beta_i(x) = logsumexp_y(t(x, y) + s_{i+1}(y) + beta_{i+1}(y))
+
+    Messages are shifted so that their maximum is 0, so rounding errors do not grow with the length.
 
     # Parameters
 
     scores : `Tensor`
-        `(batch, length, labels)`; finite, 0 where masked.
+        `(batch, length, labels)`: log potentials; finite, 0 where masked.
     transitions : `Tensor`
-        `(labels, labels)`, `(batch, labels, labels)` or `(batch, length - 1, labels, labels)`;
-        finite.
+        `(labels, labels)`, `(batch, labels, labels)` or `(batch, length - 1, labels, labels)`: log
+        potentials; finite.
     mask : `Tensor`
         `(batch, length)`, bool, contiguous from the left.
     """
@@ -35,17 +40,14 @@ class LogSpaceForwardBackward:
         self.scores = scores
         self.transitions = transitions
         self.mask = mask
-        # Messages by label, `(batch, length, labels)`, and the sums of shifts, `(batch,)`.
-        self._forward = self._run_forward()
-        self._backward, self._shifts = self._run_backward()
+        # Shape: (batch, length, labels) and (batch, length, labels), (batch,)
+        self._alpha = self._run_forward()
+        self._beta, self._shifts = self._run_backward()
 
     @property
     def onward(self) -> Tensor:
-        """
-        `(batch, length, labels)`: the score of a label and of everything that can follow it, up to
-        a constant a position.
-        """
-        return self.scores + self._backward
+        """`(batch, length, labels)`: `s_i + beta_i`, up to a constant per position."""
+        return self.scores + self._beta
 
     @property
     def log_partition(self) -> Tensor:
@@ -54,21 +56,22 @@ class LogSpaceForwardBackward:
 
     @cached_property
     def log_marginals(self) -> Tensor:
-        """`(batch, length, labels)`; anything where masked."""
-        return torch.log_softmax(self._forward + self._backward, dim=-1)
+        """`(batch, length, labels)`: undefined where masked."""
+        return torch.log_softmax(self._alpha + self._beta, dim=-1)
 
     @property
     def marginals(self) -> Tensor:
-        """`(batch, length, labels)`; 0 where masked."""
+        """`(batch, length, labels)`: 0 where masked."""
         return self.log_marginals.exp() * self.mask.unsqueeze(-1)
 
     @property
     def pair_marginals(self) -> Tensor:
-        """`(batch, length - 1, labels, labels)`; 0 where masked."""
-        # The logarithm of q(y_i+1 | y_i, x).
+        """`(batch, length - 1, labels, labels)`: 0 where masked."""
         transitions = self.transitions
         if transitions.dim() == 3:
+            # Shape: (batch, 1, labels, labels)
             transitions = transitions.unsqueeze(1)
+        # Shape: (batch, length - 1, labels, labels); log q(y_i+1 | y_i, x)
         conditionals = torch.log_softmax(transitions + self.onward[:, 1:].unsqueeze(2), dim=-1)
         log_pairs = self.log_marginals[:, :-1].unsqueeze(-1) + conditionals
         return log_pairs.exp() * self.mask[:, 1:, None, None]
@@ -78,7 +81,7 @@ class LogSpaceForwardBackward:
         return self.transitions[:, position] if self.transitions.dim() == 4 else self.transitions
 
     def _run_forward(self) -> Tensor:
-        """After a sentence's end its last message stays."""
+        """`(batch, length, labels)`; past the end of a sentence its last message is repeated."""
         messages: List[Tensor] = [_shifted(self.scores[:, 0])[0]]
         for i in range(1, self.scores.size(1)):
             # Shape: (batch, labels from, labels to) -> (batch, labels)
@@ -89,7 +92,7 @@ class LogSpaceForwardBackward:
         return torch.stack(messages, dim=1)
 
     def _run_backward(self) -> Tuple[Tensor, Tensor]:
-        """At and after a sentence's last token messages are 0."""
+        """`(batch, length, labels)`, 0 from a sentence's last token on; shifts `(batch,)`."""
         messages: List[Tensor] = [torch.zeros_like(self.scores[:, 0])]
         total = messages[0][:, 0]
         for i in range(self.scores.size(1) - 2, -1, -1):
@@ -103,6 +106,7 @@ class LogSpaceForwardBackward:
 
 
 def _shifted(message: Tensor) -> Tuple[Tensor, Tensor]:
+    """`(batch, labels)` with its maximum at 0, and by how much it was shifted, `(batch,)`."""
     # The shift cancels out of every result, so it needs no gradient.
     shift = message.detach().amax(-1)
     return message - shift.unsqueeze(-1), shift

@@ -7,8 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from structkd_allennlp.modules.log_space import FORBIDDEN, IMPOSSIBLE, LogSpaceForwardBackward
-from tests.modules.linear_chain_test import SHAPES, Enumerated, cases, potentials
+from structkd_allennlp.modules.linear_chain.log_space import (
+    FORBIDDEN,
+    IMPOSSIBLE,
+    LogSpaceForwardBackward,
+)
+from tests.modules.enumeration import Enumerated
+from tests.modules.potentials import SHAPES, cases, potentials
 
 CASES = cases(
     lengths=st.lists(st.integers(1, 4), min_size=1, max_size=3),
@@ -28,9 +33,9 @@ def test_equals_enumeration(case):
     scores, transitions = (case[n].clamp(min=FORBIDDEN) for n in ("emissions", "transitions"))
     log_space = LogSpaceForwardBackward(scores, transitions, mask)
     torch.testing.assert_close(log_space.log_partition, brute.log_partition)
-    torch.testing.assert_close(log_space.marginals, brute.marginals())
-    torch.testing.assert_close(log_space.pair_marginals, brute.pair_marginals())
-    impossible = (brute.marginals() == 0) & mask.unsqueeze(-1)
+    torch.testing.assert_close(log_space.marginals, brute.marginals)
+    torch.testing.assert_close(log_space.pair_marginals, brute.pair_marginals)
+    impossible = (brute.marginals == 0) & mask.unsqueeze(-1)
     # Of what is only improbable the logarithm is still there.
     log_q = log_space.log_marginals
     assert log_q.isfinite().all()

@@ -1,10 +1,10 @@
 """
 Every quantity of a `LinearChain`, and its gradient, against `LogSpaceForwardBackward` with plain
-autograd in float64: the two share nothing. With both implementations of the recursions.
+autograd in float64, on every backend that a CPU has.
 """
 
 import math
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List
 from unittest import mock
 
 import hypothesis.strategies as st
@@ -13,12 +13,15 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from structkd_allennlp.modules import compiled
-from structkd_allennlp.modules.linear_chain import LinearChain
-from structkd_allennlp.modules.log_space import FORBIDDEN, IMPOSSIBLE, LogSpaceForwardBackward
-from tests.modules.linear_chain_test import (
+from structkd_allennlp.modules.linear_chain import LinearChain, inference
+from structkd_allennlp.modules.linear_chain.log_space import (
+    FORBIDDEN,
+    IMPOSSIBLE,
+    LogSpaceForwardBackward,
+)
+from tests.modules.linear_chain.reference import QUANTITIES, Reference
+from tests.modules.potentials import (
     NAMES,
-    QUANTITIES,
     SHAPES,
     STRUCTURES,
     cases,
@@ -28,113 +31,13 @@ from tests.modules.linear_chain_test import (
 )
 
 
-@pytest.fixture(scope="module", autouse=True, params=["compiled", "PyTorch"])
-def recursions(request: pytest.FixtureRequest) -> Iterator[None]:
-    if request.param == "compiled":
+@pytest.fixture(scope="module", autouse=True, params=["NUMBA", "TORCH"])
+def backend(request: pytest.FixtureRequest) -> Iterator[inference.Backend]:
+    if request.param == "NUMBA":
         pytest.importorskip("numba")
-        yield
-    else:
-        with mock.patch.object(compiled, "numba", None):
-            yield
-
-
-class Reference:
-    """What a `LinearChain` offers, by its definition."""
-
-    def __init__(
-        self,
-        emissions: Tensor,
-        transitions: Tensor,
-        mask: Tensor,
-        start: Optional[Tensor] = None,
-        end: Optional[Tensor] = None,
-    ) -> None:
-        self.mask = mask
-        self.transitions = transitions.double().clamp(min=FORBIDDEN)
-        scores = emissions.double().clamp(min=FORBIDDEN)
-        ends = torch.nn.functional.one_hot(mask.sum(1) - 1, mask.size(1)).unsqueeze(-1)
-        starts = torch.zeros_like(ends)
-        starts[:, 0] = 1
-        for potential, here in ((start, starts), (end, ends)):
-            if potential is not None:
-                of_label = potential.double().clamp(min=FORBIDDEN)
-                scores = scores + here * of_label.view(-1, 1, of_label.size(-1))
-        scores = scores.masked_fill(scores < IMPOSSIBLE, FORBIDDEN)
-        self.scores = scores.masked_fill(~mask.unsqueeze(-1), 0.0)
-        self.log_space = LogSpaceForwardBackward(self.scores, self.transitions, mask)
-        self.log_z = self.log_space.log_partition
-
-    @property
-    def log_partition(self) -> Tensor:
-        return self.log_z.masked_fill(self.log_z < IMPOSSIBLE, -math.inf)
-
-    @property
-    def log_marginals(self) -> Tensor:
-        log_q = self.log_space.log_marginals
-        log_q = log_q.masked_fill(log_q < IMPOSSIBLE, FORBIDDEN)
-        return log_q.masked_fill(~self.mask.unsqueeze(-1), 0.0)
-
-    @property
-    def marginals(self) -> Tensor:
-        return self.log_space.marginals
-
-    @property
-    def pair_marginals(self) -> Tensor:
-        return self.log_space.pair_marginals
-
-    def steps(self, b: int, i: int) -> Tensor:
-        return self.transitions[(b, i)[: self.transitions.dim() - 2]]
-
-    def log_prob(self, paths: Tensor) -> Tensor:
-        results = []
-        for b, n in enumerate(self.mask.sum(1).tolist()):
-            path = paths[b, :, :n]
-            score = self.scores[b, torch.arange(n), path].sum(-1)
-            for i in range(n - 1):
-                score = score + self.steps(b, i)[path[:, i], path[:, i + 1]]
-            results.append(score - self.log_z[b])
-        log_p = torch.stack(results)
-        return log_p.masked_fill(
-            (log_p < IMPOSSIBLE) | (self.log_z < IMPOSSIBLE)[:, None], -math.inf
-        )
-
-    def log_prob_of_observed(self, labels: Tensor, observed: Tensor) -> Tensor:
-        other = torch.arange(self.scores.size(-1)) != labels.unsqueeze(-1)
-        excluded = other & (observed & self.mask).unsqueeze(-1)
-        scores = self.scores.masked_fill(excluded, FORBIDDEN)
-        observed_z = LogSpaceForwardBackward(scores, self.transitions, self.mask).log_partition
-        impossible = (observed_z < IMPOSSIBLE) | (self.log_z < IMPOSSIBLE)
-        return (observed_z - self.log_z).masked_fill(impossible, -math.inf)
-
-    def tempered(self, temperature: float) -> "Reference":
-        return Reference(self.scores / temperature, self.transitions / temperature, self.mask)
-
-    @property
-    def entropy(self) -> Tensor:
-        return self.cross_entropy(self)
-
-    def cross_entropy(self, other: "Reference") -> Tensor:
-        transitions = other.transitions
-        if transitions.dim() < 4:
-            transitions = transitions.reshape(-1, 1, *transitions.shape[-2:])
-        expected = (self.marginals * other.scores).sum((1, 2))
-        return other.log_z - expected - (self.pair_marginals * transitions).sum((1, 2, 3))
-
-    def best_scores(self, k: int) -> Tensor:
-        """The k best paths to every label, from left to right, as the textbook has it."""
-        results = []
-        for b, n in enumerate(self.mask.sum(1).tolist()):
-            # Shape: (labels, ranks)
-            best = self.scores[b, 0].unsqueeze(1)
-            for i in range(n - 1):
-                extended = self.steps(b, i).unsqueeze(-1) + best.unsqueeze(1)
-                extended = extended.transpose(0, 1).flatten(1)
-                best = extended.topk(min(k, extended.size(1)), dim=1).values
-                best = best + self.scores[b, i + 1].unsqueeze(1)
-            ranked = best.flatten().sort(descending=True).values[:k]
-            ranked = torch.nn.functional.pad(ranked, (0, k - len(ranked)), value=-math.inf)
-            results.append(ranked.masked_fill(ranked < IMPOSSIBLE, -math.inf))
-        return torch.stack(results)
+    backend: inference.Backend = getattr(inference, request.param)
+    with mock.patch.object(inference, "backend_for", return_value=backend):
+        yield backend
 
 
 def single(p: Dict[str, Any]) -> Dict[str, Any]:
@@ -195,7 +98,7 @@ def test_float32_equals_log_space_in_float64(case, seed, k):
         ours = quantity(chain, other, paths)
         assert ours.dtype == torch.float32
         assert_same(ours, quantity(reference, other_reference, paths), name, 1e-5)
-    assert_same(chain.k_best(k).scores, reference.best_scores(k), "k_best", 1e-5)
+    assert_same(chain.k_best(k).scores, reference.k_best(k).scores, "k_best", 1e-5)
 
 
 @settings(max_examples=40, deadline=None)
@@ -236,7 +139,7 @@ def test_only_sentences_that_need_it_are_computed_in_log_space(shape, scale):
     theirs = another(p, 3)
     chain, reference = LinearChain(*p.values()), Reference(*p.values())
     other, other_reference = LinearChain(*theirs.values()), Reference(*theirs.values())
-    assert chain._messages.unreliable.tolist() == [1]
+    assert chain._inference.messages.unreliable.tolist() == [1]
     for name, quantity in QUANTITIES.items():
         paths = some_paths(chain, 0)
         ours = quantity(chain, other, paths)
@@ -387,7 +290,7 @@ def test_sequences_that_are_equally_good_are_all_found(k, labels):
 def test_long_sentences_do_not_need_log_space(shape, scale):
     p = potentials(10, [600, 300, 1], 5, positional=shape, ends=True, scale=scale)
     chain, reference = LinearChain(*p.values()), Reference(*p.values())
-    assert chain._messages.unreliable is None
+    assert chain._inference.messages.unreliable is None
     assert_same(chain.log_partition, reference.log_partition, "log_partition", 1e-12)
     assert_same(chain.log_marginals, reference.log_marginals, "log_marginals", 1e-10)
     assert_same(chain.pair_marginals, reference.pair_marginals, "pair_marginals", 1e-12)
