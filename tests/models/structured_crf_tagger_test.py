@@ -13,6 +13,7 @@ from allennlp.data import Batch, Vocabulary
 from allennlp.models import Model
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 
+import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.data.dataset_readers import ConllReader
 from structkd_allennlp.data.fields.tag_sequence_field import UNKNOWN_TAG
 from structkd_allennlp.data.tag_schemes import entity_spans
