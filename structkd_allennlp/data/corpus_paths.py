@@ -14,7 +14,7 @@ A path is
 
 `#fold=IofN` is the I-th of N parts of a file, all of about the same size, and `#not-fold=IofN` is
 all of the file but this part. Several parts, one after the other, are what is in all of them.
-Sentences of the same words are always in the same part (see `fold_of`), so a corpus without
+Sentences with the same words are always in the same part (see `fold_of`), so a corpus without
 development data is split in the same way each time: `train.xml#not-fold=1of10` to train on,
 `train.xml#fold=1of10` to stop by.
 
@@ -101,7 +101,7 @@ def files_of(paths: Paths, languages: Sequence[str] = ()) -> List[CorpusFile]:
 
     # Raises
 
-    `ConfigurationError` for what is no path, names no file, or has `{language}` without languages.
+    `ConfigurationError` for what is not a path, names no file, or needs languages and has none.
     """
     paths = _read(paths)
     files: List[CorpusFile] = []
@@ -143,8 +143,8 @@ def split_parts(path: str) -> Tuple[str, List[Part]]:
     """
     The path of a file without its parts, and the parts, whose intersection is meant.
 
-    Raises `ConfigurationError` where the name of an existing file goes on with a `#` that starts no
-    part.
+    Raises `ConfigurationError` where what follows a `#` is not a part, but the `#` follows the name
+    of a file that exists.
     """
     parts: List[Part] = []
     file = path
@@ -156,7 +156,7 @@ def split_parts(path: str) -> Tuple[str, List[Part]]:
             break
         if match is None or not 1 <= int(match[2]) <= int(match[3]) or int(match[3]) < 2:
             raise ConfigurationError(
-                f"{path}: {'#' + suffix!r} names no part of a file. End the path in #fold=IofN or "
+                f"{path}: {'#' + suffix!r} is not a part of a file. End the path in #fold=IofN or "
                 "#not-fold=IofN, N being 2 or more and I from 1 to N."
             )
         file = base
@@ -183,7 +183,7 @@ def guess_language(path: str, known: Container[str]) -> Optional[str]:
 
 
 def _read(paths: Paths) -> Union[str, Mapping[str, Any], Sequence[Any]]:
-    """The outermost level of a path: a string that is no JSON, a dictionary or a list."""
+    """The outermost level of a path: a string other than JSON, a dictionary or a list."""
     if isinstance(paths, (Mapping, list, tuple)):
         return paths
     text = _text(paths)
@@ -193,7 +193,7 @@ def _read(paths: Paths) -> Union[str, Mapping[str, Any], Sequence[Any]]:
         found: Mapping[str, Any] = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(
-            f"{text}: no JSON of a dictionary from language to path ({error}). Write it as "
+            f"{text}: not a valid JSON dictionary from language to path ({error}). Write it as "
             '{"en": "data/en.txt", "es": "data/es.txt"}, for example.'
         ) from error
     return found
@@ -202,7 +202,7 @@ def _read(paths: Paths) -> Union[str, Mapping[str, Any], Sequence[Any]]:
 def _text(path: Any) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise ConfigurationError(
-            f"{path!r} is no path. Write a path, a dictionary from language to path, or a list of "
-            "these."
+            f"{path!r} is not a path. Write a path, a dictionary from language to path, or a list "
+            "of these."
         )
     return os.fspath(path)

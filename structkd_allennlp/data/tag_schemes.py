@@ -26,7 +26,7 @@ _PREFIXES = {"IOB1": "BIO", "BIO": "BIO", "BIOUL": "BIOUL"}
 
 class TagSchemeError(Exception):
     """
-    A tag that can not be read.
+    A tag that cannot be read.
 
     # Parameters
 
@@ -41,11 +41,6 @@ class TagSchemeError(Exception):
         self.problem = problem
 
 
-def is_bioul(tags: Iterable[str]) -> bool:
-    """Whether these tags are told from IOB1 and BIO by an `L-` or a `U-`."""
-    return any(tag[:2] in ("L-", "U-", "L", "U") for tag in tags)
-
-
 def recode(tags: Sequence[str], output: str, scheme: Optional[str] = None) -> List[str]:
     """
     The same entities in another scheme.
@@ -56,8 +51,8 @@ def recode(tags: Sequence[str], output: str, scheme: Optional[str] = None) -> Li
     output : `str`
         One of `OUTPUT_SCHEMES`.
     scheme : `str`, optional (default=`None`)
-        The one of `INPUT_SCHEMES` that the tags keep to. `None` accepts IOB1 and BIO, and a
-        mixture of both, as conlleval does: an `I-X` that does not go on an entity starts one.
+        The one of `INPUT_SCHEMES` that the tags must follow. `None` accepts IOB1, BIO and a mixture
+        of both, as conlleval does: an `I-X` that does not continue an entity starts one.
 
     Raises `TagSchemeError` for the first tag that `scheme` does not allow.
     """
@@ -83,22 +78,21 @@ def _check(tags: Sequence[str], scheme: Optional[str]) -> None:
     for i, tag in enumerate(tags):
         prefix, dash, type_ = tag.partition("-")
         # AllenNLP's decoders look at the first letter only, so `Other` would count as `O`.
-        if len(prefix) != 1 or prefix not in prefixes or bool(dash) != bool(type_):
-            raise TagSchemeError(i, f"{tag!r} is no {name} tag")
-        if prefix == "O" and dash:
-            raise TagSchemeError(i, f"{tag!r} is no {name} tag")
+        known = len(prefix) == 1 and prefix in prefixes
+        if not known or bool(dash) != bool(type_) or (prefix == "O" and dash):
+            raise TagSchemeError(i, f"{tag!r} is not a valid {name} tag")
         if scheme and not is_transition_allowed(
             scheme, previous_prefix, previous_type, prefix, type_
         ):
             where = f"follow {previous!r}" if i else "start a sentence"
-            raise TagSchemeError(i, f"{tag!r} can not {where} in {scheme}")
+            raise TagSchemeError(i, f"{tag!r} cannot {where} in {scheme}")
         previous, previous_prefix, previous_type = tag, prefix, type_
     if (
         scheme
         and tags
         and not is_transition_allowed(scheme, previous_prefix, previous_type, "END", "")
     ):
-        raise TagSchemeError(len(tags) - 1, f"{previous!r} can not end a sentence in {scheme}")
+        raise TagSchemeError(len(tags) - 1, f"{previous!r} cannot end a sentence in {scheme}")
 
 
 class EntitySpan(NamedTuple):
@@ -134,10 +128,10 @@ def chunk_boundaries(labels: Sequence[str]) -> ChunkBoundaries:
 
 def scheme_of(labels: Iterable[str]) -> Optional[str]:
     """
-    What a set of labels tells of its scheme: `BIOUL` or `BMES` by letters that only these have,
-    `BIO` (or IOB1) by `B` and `I` alone, and `None` for labels that encode no spans.
+    The scheme that a set of labels shows: `BIOUL` or `BMES` by letters that only these have, `BIO`
+    (or IOB1) by `B` and `I` alone, and `None` where none encodes a span.
     """
-    letters = {label[0] for label in labels if len(label) == 1 or label[1] == "-"}
+    letters = {label[:1] for label in labels if label[1:2] in ("", "-")}
     if letters & {"U", "L"}:
         return "BIOUL"
     if letters & {"M", "E", "S"}:

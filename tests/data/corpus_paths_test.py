@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structkd_allennlp.data.corpus_paths import (
-    LANGUAGE,
     CorpusFile,
     Part,
     file_of,
@@ -67,8 +66,8 @@ def test_a_language_that_is_named_twice_is_read_once():
     assert files_of("no/{language}.txt", ["en", "en"]) == [EN]
 
 
-NAMES = st.text("abcdé .-_:", min_size=1, max_size=6).map("no/{}".format)
-CODES = st.from_regex(LANGUAGE, fullmatch=True).filter(lambda x: x != "unlabelled")
+NAMES = st.text("aé .-:=", min_size=1, max_size=4).map("no/{}".format)
+CODES = st.sampled_from(["en", "ast", "pt-br", "zh_Hant-TW"])
 Case = Tuple[Any, List[CorpusFile]]
 
 
@@ -182,30 +181,30 @@ def test_malformed_parts(tmp_path, suffix, other):
     with pytest.raises(ConfigurationError) as error:
         split_parts(path)
     message = str(error.value)
-    assert message.startswith(f"{path}: '#{suffix}' names no part of a file. End the path in #fold")
+    assert message.startswith(f"{path}: '#{suffix}' is not a part of a file. End the path in #fold")
 
 
 def test_the_last_of_several_parts_is_malformed(tmp_path):
     (tmp_path / "x").write_text("")
-    with pytest.raises(ConfigurationError, match="'#x' names no part"):
+    with pytest.raises(ConfigurationError, match="'#x' is not a part"):
         split_parts(f"{tmp_path / 'x'}#fold=1of2#x")
 
 
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        (1, "1 is no path"),
-        (None, "None is no path"),
-        ({"en": None}, "None is no path"),
-        ('{"en": 1}', "1 is no path"),
-        ({"en": ["a", {"unlabelled": "b"}]}, "{'unlabelled': 'b'} is no path"),
+        (1, "1 is not a path"),
+        (None, "None is not a path"),
+        ({"en": None}, "None is not a path"),
+        ('{"en": 1}', "1 is not a path"),
+        ({"en": ["a", {"unlabelled": "b"}]}, "{'unlabelled': 'b'} is not a path"),
         ([], r"\[\] names no file"),
         (["a", []], r"\[\] names no file"),
         ({}, "{} names no file"),
         ({"en": []}, r"{'en': \[\]} names no file"),
         ({"unlabelled": {}}, "{} names no file"),
-        ('{"en": ', '{"en": : no JSON of a dictionary from language to path'),
-        ("{en: x}", "{en: x}: no JSON of a dictionary from language to path"),
+        ('{"en": ', '{"en": : not a valid JSON dictionary from language to path'),
+        ("{en: x}", "{en: x}: not a valid JSON dictionary from language to path"),
         ("a/{language}", 'a/{language}: no languages to put for .* Set "languages"'),
     ],
 )

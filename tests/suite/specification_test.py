@@ -130,11 +130,11 @@ def one_fold(values):
         ),
         (
             put("rows/1/config/train_data_path", "fixtures/conll/en/train.txt#fold=3of2"),
-            "rows.1.config.train_data_path: .*train.txt#fold=3of2: .* names no part of a file",
+            "rows.1.config.train_data_path: .*train.txt#fold=3of2: .* is not a part of a file",
         ),
         (
             put("rows/1/config/train_data_path", {"en": 3}),
-            "rows.1.config.train_data_path: 3 is no path",
+            "rows.1.config.train_data_path: 3 is not a path",
         ),
         (put("baseline", "base"), r"baseline is 'base': name one of the rows \['baseline'"),
     ],

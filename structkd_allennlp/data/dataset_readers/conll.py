@@ -17,9 +17,9 @@ DOCUMENT_MARK = "-DOCSTART-"
 @DatasetReader.register("structkd_conll")
 class ConllReader(TaggingReader):
     """
-    Reads one token a line, in columns that spaces or tabs separate, with a blank line between
-    sentences. All lines of a file have the same number of columns, at least two. `-DOCSTART-`
-    lines end a sentence and are no tokens.
+    Reads one token per line, in columns separated by spaces or tabs, with a blank line between
+    sentences. All lines of a file have the same number of columns, at least two. A `-DOCSTART-`
+    line ends a sentence and is left out.
 
     Registered as a `DatasetReader` with name "structkd_conll".
 
@@ -30,7 +30,7 @@ class ConllReader(TaggingReader):
     tag_column : `int`, optional (default=`-1`)
     label_encoding : `str`, optional (default=`"BIO"`)
     input_encoding : `str`, optional (default=`None`)
-        The scheme, `"IOB1"`, `"BIO"` or `"BIOUL"`, that the tags of the files must keep to if
+        The scheme, `"IOB1"`, `"BIO"` or `"BIOUL"`, that the tags in the files must follow if
         `label_encoding` is set. `None` accepts what `TaggingReader` describes.
     """
 
@@ -74,8 +74,8 @@ class ConllReader(TaggingReader):
         for (number, line), row in zip(block, rows, strict=True):
             if len(row) == expected >= 2:
                 continue
-            problem = f"{len(row)} columns ({line!r}) where "
-            problem += f"line {first_line} has {expected}" if expected >= 2 else "2 are the least"
+            problem = f"{len(row)} column{'s' * (len(row) != 1)} ({line!r}), but "
+            problem += f"line {first_line} has {expected}" if expected >= 2 else "2 are needed"
             remedy = "Separate columns by spaces or tabs, and sentences by a blank line"
             raise input_error(path, problem, remedy, line=number)
         for name in ("token_column", "tag_column"):

@@ -22,30 +22,30 @@ UNDETERMINED = "und"
 @DatasetReader.register("multilingual")
 class MultilingualReader(DatasetReader):
     """
-    Reads the files of several languages in turn, a sentence of each, until the last one ends; each
-    sentence comes once. The files may be in different formats.
+    Reads the files of several languages in turn, a sentence from each, until the last one ends.
+    Each sentence is read once. The files may be in different formats.
 
     A path can have any of the forms in `structkd_allennlp.data.corpus_paths`. Where it states no
     language, a file is in the one that the file itself names (WikiAnn) or that its reader is set
     to. If there is neither, the name of the file or of its folder decides: `en_ewt-ud-test.conllu`,
     `en.txt`, `en/test.conllu` (see `guess_language` there).
 
-    The `max_instances` of a wrapped reader limits each language it reads, that of this reader the
-    whole.
+    The `max_instances` of a wrapped reader limits each file that it reads, and that of this reader
+    limits all of them together.
 
     Registered as a `DatasetReader` with name "multilingual".
 
     # Parameters
 
     reader : `TaggingReader`, optional (default=`None`)
-        Reads every language that has no reader of its own.
+        Reads all languages that have no reader of their own.
     readers : `Dict[str, TaggingReader]`, optional (default=`None`)
         Readers of single languages. One of `reader` and `readers` is needed.
     languages : `List[str]`, optional (default = the keys of `readers`)
         What `{language}` stands for in a path.
     unlabelled_reader : `TaggingReader`, optional (default = `UnlabelledTextReader`)
-        Splits text without labels into words. All else about such sentences, such as their token
-        indexers, is up to the reader of their language.
+        Splits text without labels into words. Everything else about such sentences, such as their
+        token indexers, comes from the reader of their language.
     """
 
     # The hints say `DatasetReader` because only that class can look up a registered name.
@@ -88,15 +88,14 @@ class MultilingualReader(DatasetReader):
         sentences = reader.sentences(file.path, file.language)
         for sentence in islice(sentences, reader.max_instances):
             language = sentence.language or UNDETERMINED
-            # The language that a file names itself may be one that nothing is configured for.
+            # A file may itself name a language that has no reader.
             self._reader_of(language, file.path)
-            # Text that is given as unlabelled is that, also where its reader finds tags.
+            # Text that is given as unlabelled stays so, even where its reader finds tags.
             tags = None if file.unlabelled else sentence.tags
             yield replace(sentence, language=language, tags=tags)
 
     def _read(self, file_path: Paths) -> Iterator[Instance]:
-        # Only this reader shards. The wrapped ones never learn of workers, as their own
-        # `sentences` are what is read.
+        # Only this reader shards: `sentences` of the wrapped ones know nothing of workers.
         for sentence in self.shard_iterable(self.sentences(file_path)):
             yield self._any_reader(sentence.language).instance(sentence)
 
@@ -106,7 +105,7 @@ class MultilingualReader(DatasetReader):
         tags: Optional[List[str]] = None,
         language: Optional[str] = None,
     ) -> Instance:
-        """As the reader of this language does, or else the one for all, or else the first."""
+        """By the reader of this language, or else the one for all, or else the first."""
         return self._any_reader(language).text_to_instance(tokens, tags, language)
 
     def tokenize(self, text: str, language: Optional[str] = None) -> List[Token]:

@@ -24,7 +24,7 @@ LABEL = "TARGET"
 
 
 class _Counted(StrEnum):
-    """What there is to count in a file, as the log calls it."""
+    """What is counted in a file, in the words of the log."""
 
     SENTENCES = "sentences"
     TARGETS = "targets"
@@ -34,7 +34,7 @@ class _Counted(StrEnum):
     WIDENED = "targets widened to whole tokens"
     UTF16 = "targets with offsets in UTF-16 units"
     UNFIT = "targets dropped because the text at their offsets differs"
-    NO_TEXT = "sentences dropped for want of text"
+    NO_TEXT = "sentences dropped because they have no text"
 
 
 @DatasetReader.register("semeval_aspect")
@@ -43,13 +43,13 @@ class SemEvalAspectReader(TaggingReader):
     Reads the XML of SemEval-2016 Task 5, subtask 1, into one `TARGET` entity for each distinct
     opinion target.
 
-    Offsets may count code points or UTF-16 units; whichever gives the target's text, case aside.
-    A target that neither gives is dropped. One that starts or ends inside a token covers all of
-    it, and of targets that overlap the longest stays. Sentences without opinions, also those
-    marked `OutOfScope`, are sentences without entities; those without text are left out. How
-    often each of these happened in a file is logged.
+    Offsets may count code points or UTF-16 units: whichever yields the target's text, ignoring
+    case, is right, and a target for which neither does is dropped. A target that starts or ends
+    inside a token covers the whole token. Of targets that overlap, the longest is kept. Sentences
+    without opinions, such as those marked `OutOfScope`, are read as sentences without entities;
+    sentences without text are left out. The log says how often each of these happened in a file.
 
-    The `encoding` of the reader, not the one in the XML declaration, is that of the file.
+    Files are decoded by the reader's `encoding`, whatever their XML declaration says.
 
     Registered as a `DatasetReader` with name "semeval_aspect".
 
@@ -68,7 +68,7 @@ class SemEvalAspectReader(TaggingReader):
                 if element.tag == "sentence":
                     sentence = self._sentence(element, path, language, counts)
                     if sentence is not None:
-                        # The tags made here are good ones, so no message needs their lines.
+                        # The tags made here are valid, so no message needs their lines.
                         yield sentence, ()
                 if element.tag in ("sentence", "Review"):
                     element.clear()
@@ -82,7 +82,7 @@ class SemEvalAspectReader(TaggingReader):
         except DefusedXmlException as error:
             raise input_error(
                 path,
-                f"refused, because XML entities can be an attack ({error!r})",
+                f"refused, since XML entities can be used for an attack ({error!r})",
                 "Remove the entity declarations of the DOCTYPE",
             ) from error
         logger.log(
@@ -105,7 +105,7 @@ class SemEvalAspectReader(TaggingReader):
         spans = []
         for opinion in element.iter("Opinion"):
             target, start, end = _attributes(opinion, place)
-            # The word NULL decides; its offsets are not always zero.
+            # The word NULL decides: the offsets are not always zero.
             if target.strip() in ("", "NULL"):
                 counts[_Counted.IMPLICIT] += 1
                 continue
@@ -144,7 +144,7 @@ def _normal(text: str) -> str:
 def _characters(
     text: str, target: str, start: int, end: int, counts: Counter[_Counted]
 ) -> Optional[Span]:
-    """The code points that a target covers, less outer white space; `None` if it does not fit."""
+    """The code points of a target, without outer white space; `None` if its text differs."""
     code_points = (start, end)
     utf16 = (_from_utf16(text, start), _from_utf16(text, end))
     for first, last in dict.fromkeys((code_points, utf16)):
@@ -164,7 +164,7 @@ def _from_utf16(text: str, offset: int) -> int:
 def _tokens(
     spans: List[Span], tokens: List[Token], place: str, counts: Counter[_Counted]
 ) -> List[Span]:
-    """The tokens, both ends included, that targets touch, where each token is in one target."""
+    """The tokens, both ends included, of each target that is kept; no token is in two."""
     bounds = []
     for token in tokens:
         if token.idx is None or token.text is None:
@@ -174,7 +174,7 @@ def _tokens(
             )
         bounds.append((token.idx, token.idx_end or token.idx + len(token.text)))
     chosen: List[Span] = []
-    # A sort keeps the order of what is equal, so of two equally long targets the first stays.
+    # The sort is stable, so of two equally long targets the first is kept.
     for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
         touched = [i for i, (left, right) in enumerate(bounds) if left < end and start < right]
         if not touched:

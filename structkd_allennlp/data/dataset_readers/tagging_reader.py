@@ -19,8 +19,8 @@ from structkd_allennlp.data.sentences import TaggedSentence
 from structkd_allennlp.data.tag_schemes import (
     OUTPUT_SCHEMES,
     TagSchemeError,
-    is_bioul,
     recode,
+    scheme_of,
 )
 from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import (
     MULTI_LANGUAGE,
@@ -28,16 +28,15 @@ from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import (
 )
 
 ParsedSentence = Tuple[TaggedSentence, Sequence[int]]
-"""A sentence with its tags as they stand in the file, and the line of each."""
+"""A sentence with its tags as they are in the file, and the line number of each."""
 
 
 class TaggingReader(DatasetReader):
     """
-    The base of the readers of tagged sentences. A subclass parses its format in `_parse`; all
-    else, such as recoding, sharding and the making of instances, is here. Files are read as a
-    stream.
+    The base of all readers of tagged sentences. A subclass parses its format in `_parse`. All else,
+    such as recoding, sharding and making instances, is here. Files are streamed.
 
-    A path is that of a file, or of a part of it such as `train.txt#not-fold=1of10` (see
+    A path names a file or a part of one, such as `train.txt#not-fold=1of10` (see
     `structkd_allennlp.data.corpus_paths`).
 
     Instances have the fields `tokens` (a `TextField`), `metadata` (`words`, `language`, and `tags`
@@ -48,26 +47,26 @@ class TaggingReader(DatasetReader):
     token_indexers : `Dict[str, TokenIndexer]`, optional (default=`None`)
         The default is `{"tokens": SingleIdTokenIndexer()}`.
     language : `str`, optional (default=`None`)
-        The language of the files, for the metadata and the choice of a tokenizer.
+        The language of the files. It goes into the metadata and decides on the tokenizer.
     label_encoding : `str`, optional (default=`None`)
-        The scheme of the labels made, `"BIO"` or `"BIOUL"`. Tags in IOB1 or BIO are recoded, an
-        `I-X` that does not go on an entity starting one, as conlleval counts. From its first tag
-        with `L-` or `U-` on, a file has to be valid BIOUL. `None` takes tags as they are.
+        The scheme of the labels in the instances, `"BIO"` or `"BIOUL"`. Tags in IOB1 or BIO are
+        recoded; as in conlleval, an `I-X` that does not continue an entity starts one. From its
+        first `L-` or `U-` tag on, a file must be valid BIOUL. `None` takes tags as they are.
     tokenizer : `Tokenizer`, optional (default=`None`)
         For raw text; the default is spaCy's blank tokenizer of the language.
     label_namespace : `str`, optional (default=`"labels"`)
     encoding : `str`, optional (default=`"utf-8"`)
         Of the files.
 
-    Raises `ConfigurationError` for input that can not be read, with the file, the line, the value
+    Raises `ConfigurationError` for input that cannot be read, with the file, the line, the value
     and a remedy.
     """
 
     files_name_language: bool = False
-    """Whether the files of this format say which language they are in."""
+    """Whether files of this format state their language."""
 
     input_encoding: Optional[str] = None
-    """The scheme that tags must keep to; see `recode`."""
+    """The scheme that tags must follow; see `recode`."""
 
     def __init__(
         self,
@@ -103,8 +102,8 @@ class TaggingReader(DatasetReader):
 
     def _parse(self, file: TextIO, path: str, language: Optional[str]) -> Iterator[ParsedSentence]:
         """
-        The sentences of an open file. `path` is for messages; `language` is what the caller or
-        the configuration says that the file is in.
+        The sentences of an open file. `path` is for messages; `language` is that of the file
+        according to the caller or the configuration.
         """
         raise NotImplementedError
 
@@ -118,7 +117,7 @@ class TaggingReader(DatasetReader):
 
         file_path : `PathOrStr`
         language : `str`, optional (default=`None`)
-            Goes before the language of the reader.
+            Overrides the language of the reader.
         """
         language = language or self.language
         path, parts = split_parts(os.fspath(file_path))
@@ -131,7 +130,7 @@ class TaggingReader(DatasetReader):
                 if not all(part.selects(sentence.words) for part in parts):
                     continue
                 if self.label_encoding and sentence.tags:
-                    if scheme is None and is_bioul(sentence.tags):
+                    if scheme is None and scheme_of(sentence.tags) == "BIOUL":
                         scheme = "BIOUL"
                     tags = self._recode(sentence.tags, scheme, path, lines)
                     sentence = replace(sentence, tags=tags)
@@ -140,7 +139,7 @@ class TaggingReader(DatasetReader):
         if not selected:
             problem = f"only {found} sentences, none in this part" if found else "no sentences"
             raise input_error(
-                os.fspath(file_path), problem, "Name a file that has some in this reader's format"
+                os.fspath(file_path), problem, "Name a file with sentences in this reader's format"
             )
 
     def _recode(
@@ -153,10 +152,10 @@ class TaggingReader(DatasetReader):
             problem = error.problem
             remedy = 'Correct the tag, or set "label_encoding": null to take tags as they are'
             if self.input_encoding is not None:
-                problem += f', which is the configured "input_encoding": {self.input_encoding!r}'
+                problem += f' (the configured "input_encoding" is {self.input_encoding!r})'
                 remedy = 'Correct the tag or the "input_encoding" (null accepts IOB1 and BIO)'
             elif scheme is not None:
-                problem += f", which the file is read as since it has {scheme} tags (L- or U-)"
+                problem += f" (the file is read as {scheme} because it has L- or U- tags)"
             raise input_error(path, problem, remedy, line=lines[error.index]) from error
 
     def _read(self, file_path: PathOrStr) -> Iterator[Instance]:
@@ -165,8 +164,8 @@ class TaggingReader(DatasetReader):
 
     def instance(self, sentence: TaggedSentence) -> Instance:
         """
-        A sentence to train on. Where it has no tags, its `tags` field says `UNLABELLED`, so that
-        labelled and unlabelled sentences can share a batch.
+        A sentence to train on. Without tags, its `tags` field holds `UNLABELLED`, so that labelled
+        and unlabelled sentences can share a batch.
         """
         instance = self.text_to_instance(sentence.tokens, sentence.tags, sentence.language)
         if sentence.tags is None:
@@ -177,7 +176,7 @@ class TaggingReader(DatasetReader):
         return instance
 
     def tokenize(self, text: str, language: Optional[str] = None) -> List[Token]:
-        """Splits raw text of this language (default: the reader's) into tokens."""
+        """Splits raw text into tokens, by default as text in the reader's language."""
         if self.tokenizer is not None:
             return self.tokenizer.tokenize(text)
         return blank_spacy_tokenizer(language or self.language or MULTI_LANGUAGE).tokenize(text)
@@ -193,12 +192,12 @@ class TaggingReader(DatasetReader):
 
         tokens : `Sequence[Union[str, Token]]`
         tags : `List[str]`, optional (default=`None`)
-            One a token, in the reader's `label_encoding`.
+            One per token, in the reader's `label_encoding`.
         language : `str`, optional (default=`None`)
             The default is the reader's language.
         """
         if not tokens:
-            raise ConfigurationError("A sentence without tokens can not be tagged. Leave it out.")
+            raise ConfigurationError("A sentence without tokens cannot be tagged. Leave it out.")
         words = [Token(token) if isinstance(token, str) else token for token in tokens]
         text_field = TextField(words)
         metadata: Dict[str, Any] = {

@@ -12,7 +12,7 @@ from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence
 from structkd_allennlp.data.dataset_readers.text_files import blocks, input_error
 from structkd_allennlp.data.sentences import TaggedSentence
 
-# The columns after these, such as FEATS, do not matter here, so no value there is an error.
+# The columns after these, such as FEATS, are not used, so no value there is an error.
 _FIELDS = DEFAULT_FIELDS[: DEFAULT_FIELDS.index("xpos") + 1]
 _TAGS = ("upos", "xpos")
 
@@ -20,17 +20,15 @@ _TAGS = ("upos", "xpos")
 @DatasetReader.register("universal_dependencies_pos")
 class UniversalDependenciesPosReader(TaggingReader):
     """
-    Reads the words of CoNLL-U files with their part of speech. Multiword ranges (`2-3`) and empty
-    nodes (`8.1`) are no words.
-
-    Every word must have a tag, one whose form is `_` like any other.
+    Reads the words of CoNLL-U files with their parts of speech. Multiword ranges (`2-3`) and empty
+    nodes (`8.1`) are left out. Every word must have a tag, even one whose form is `_`.
 
     Registered as a `DatasetReader` with name "universal_dependencies_pos".
 
     # Parameters
 
     tag : `str`, optional (default=`"upos"`)
-        The column to learn, `"upos"` or `"xpos"`.
+        The column that holds the tag, `"upos"` or `"xpos"`.
     """
 
     def __init__(self, tag: str = "upos", **kwargs: Any) -> None:
@@ -51,7 +49,7 @@ class UniversalDependenciesPosReader(TaggingReader):
                 try:
                     columns = line.count("\t") + 1
                     if columns != len(DEFAULT_FIELDS):
-                        raise ParseException(f"{columns} columns")
+                        raise ParseException(f"{columns} column{'s' * (columns != 1)}")
                     # The library would also take two spaces inside a form for a column's end.
                     word = parse_line(re.sub(" +", " ", line), _FIELDS)
                 except ParseException as error:
@@ -66,8 +64,8 @@ class UniversalDependenciesPosReader(TaggingReader):
                 if word["id"] != len(tokens) + 1 or not word["form"]:
                     raise input_error(
                         path,
-                        f"the word {word['form']!r} has the id {word['id']} where "
-                        f"{len(tokens) + 1} is due",
+                        f"the word {word['form']!r} has the id {word['id']} instead of "
+                        f"{len(tokens) + 1}",
                         "Number the words of a sentence from 1, give each a form, "
                         "and put a blank line between sentences",
                         line=number,

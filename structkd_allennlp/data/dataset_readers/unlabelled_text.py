@@ -1,4 +1,4 @@
-"""Text that nobody has labelled."""
+"""Text without labels."""
 
 from typing import Any, Iterator, Optional, TextIO
 
@@ -12,7 +12,7 @@ from structkd_allennlp.data.sentences import TaggedSentence
 @DatasetReader.register("unlabelled_text")
 class UnlabelledTextReader(TaggingReader):
     """
-    Reads text without labels, one sentence a line; blank lines are passed over. A `structure_kd`
+    Reads text without labels, one sentence per line; blank lines are skipped. A `structure_kd`
     trains on such sentences by its distillation loss alone.
 
     Registered as a `DatasetReader` with name "unlabelled_text".
@@ -20,8 +20,7 @@ class UnlabelledTextReader(TaggingReader):
     # Parameters
 
     tokenized : `bool`, optional (default=`True`)
-        Whether the tokens of a line are separated by single spaces. Raw text is split by the
-        `tokenizer`.
+        Whether the tokens of a line are separated by spaces. If not, the `tokenizer` splits it.
     """
 
     def __init__(self, tokenized: bool = True, **kwargs: Any) -> None:

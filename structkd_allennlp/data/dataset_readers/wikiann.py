@@ -21,8 +21,8 @@ class WikiAnnReader(TaggingReader):
     Reads lines of a language code, a colon, a token, a tab and a tag, such as `en:Paris<TAB>B-LOC`,
     with a blank line between sentences.
 
-    The language of a sentence is the one that the file names. Where the configuration names one
-    too, the two must agree.
+    The file names the language of each sentence. If the configuration names one too, the two must
+    agree.
 
     Registered as a `DatasetReader` with name "wikiann".
 
@@ -45,16 +45,16 @@ class WikiAnnReader(TaggingReader):
                 if match is None:
                     raise input_error(
                         path,
-                        f"{line!r} is no WikiAnn line",
+                        f"{line!r} is not a WikiAnn line",
                         "Write language, colon, token, tab and tag, as in 'en:Paris\\tB-LOC'",
                         line=number,
                     )
                 if expected is None:
-                    expected, by = match["language"], "its sentence began with"
+                    expected, by = match["language"], "its sentence starts with"
                 elif match["language"] != expected:
                     raise input_error(
                         path,
-                        f"the language {match['language']!r} where {by} {expected!r}",
+                        f"the language is {match['language']!r}, but {by} {expected!r}",
                         "Correct the file, or the language in the configuration or the path",
                         line=number,
                     )

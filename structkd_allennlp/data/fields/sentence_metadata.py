@@ -3,9 +3,9 @@ from typing import Any, Dict, Iterator, MutableMapping
 
 class SentenceMetadata(MutableMapping[str, Any]):
     """
-    What is known of a sentence beside its tensors: a mapping that is no `dict`, since
-    AllenNLP's trainer looks through every word of every `dict` in a batch for tensors to move to
-    the GPU, in every step.
+    What is known of a sentence beside its tensors. It is a mapping but not a `dict`, because
+    AllenNLP's trainer searches every word of every `dict` in a batch for tensors to move to the
+    GPU, at every step.
     """
 
     def __init__(self, values: Dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ from allennlp.data.fields import SequenceLabelField
 from allennlp.data.vocabulary import Vocabulary
 
 UNKNOWN_TAG = -100
-"""The index of a label that the vocabulary does not hold."""
+"""The index of a label that is not in the vocabulary."""
 
 UNLABELLED = "@@UNLABELLED@@"
-"""Stands for the label of each token of a sentence that nobody has labelled."""
+"""Stands for the label of each token of an unlabelled sentence."""
 
 UNLABELLED_TAG = -101
 """The index of `UNLABELLED`, which is in no vocabulary."""
@@ -17,10 +17,10 @@ UNLABELLED_TAG = -101
 
 class TagSequenceField(SequenceLabelField):
     """
-    A `SequenceLabelField` in which a label that the vocabulary does not know gets the index
-    `UNKNOWN_TAG`, where its parent would raise. Zero-shot evaluation needs that: a treebank or a
-    NER corpus of a new language may use a label that no training corpus has. `UNLABELLED` gets
-    `UNLABELLED_TAG`, so that sentences with and without labels fit into one batch.
+    A `SequenceLabelField` in which a label that is not in the vocabulary gets the index
+    `UNKNOWN_TAG`, where its parent would raise. Zero-shot evaluation needs that: a corpus in a new
+    language may use a label that no training corpus has. `UNLABELLED` gets `UNLABELLED_TAG`, so
+    sentences with and without labels fit into one batch.
 
     # Parameters
 

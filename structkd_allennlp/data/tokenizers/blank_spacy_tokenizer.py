@@ -11,7 +11,7 @@ from spacy.language import Language
 logger = logging.getLogger(__name__)
 
 MULTI_LANGUAGE = "xx"
-"""What spaCy calls its rules that belong to no language."""
+"""spaCy's name for its multi-language rules."""
 
 
 @cache
@@ -22,7 +22,7 @@ def _blank(language: str) -> Language:
         # Also raised for languages such as Japanese, whose tokenizer is a package of its own.
         logger.warning(
             "spaCy has no tokenizer for the language %r here, so its multi-language rules (%r) "
-            "split this text, mostly at white space. To change that, install what spaCy asks for "
+            "split the text, mostly at white space. To change that, install what spaCy asks for "
             "(%s), or name another language or tokenizer in the configuration.",
             language,
             MULTI_LANGUAGE,

@@ -76,17 +76,21 @@ def test_bioul_is_read_as_such(tmp_path):
     [
         ("a x O\n\nb O\n", 3, ["2 columns ('b O')", "line 1 has 3"]),
         ("a O\nb c x O\n", 2, ["4 columns ('b c x O')", "line 1 has 2"]),
-        ("a O\n\nb\n", 3, ["1 columns ('b')", "line 1 has 2"]),
-        ("\n\na\nb\n", 3, ["1 columns ('a')", "2 are the least"]),
-        ("\u00a0\n", 1, ["1 columns"]),
+        ("a O\n\nb\n", 3, ["1 column ('b')", "line 1 has 2"]),
+        ("\n\na\nb\n", 3, ["1 column ('a')", "2 are needed"]),
+        ("\u00a0\n", 1, ["1 column"]),
         (
             "-DOCSTART- O\na O\nb O-X\n",
             3,
-            ["'O-X' is no IOB1 or BIO tag", '"label_encoding": null'],
+            ["'O-X' is not a valid IOB1 or BIO tag", '"label_encoding": null'],
         ),
-        ("a O\r\n\r\nb NOUN\r\n", 3, ["'NOUN' is no IOB1 or BIO tag", '"label_encoding": null']),
-        ("a O\nb S-PER\n", 2, ["'S-PER' is no IOB1 or BIO tag"]),
-        ("a U-PER\n\nb I-PER\n", 3, ["'I-PER' can not start a sentence in BIOUL", "L- or U-"]),
+        (
+            "a O\r\n\r\nb NOUN\r\n",
+            3,
+            ["'NOUN' is not a valid IOB1 or BIO tag", '"label_encoding": null'],
+        ),
+        ("a O\nb S-PER\n", 2, ["'S-PER' is not a valid IOB1 or BIO tag"]),
+        ("a U-PER\n\nb I-PER\n", 3, ["'I-PER' cannot start a sentence in BIOUL", "L- or U-"]),
     ],
 )
 def test_bad_files(tmp_path, text, line, parts):
@@ -99,9 +103,9 @@ def test_bad_files(tmp_path, text, line, parts):
 @pytest.mark.parametrize(
     ("scheme", "tag", "problem"),
     [
-        ("BIOUL", "I-PER", "'I-PER' can not follow 'O' in BIOUL"),
-        ("BIO", "I-PER", "'I-PER' can not follow 'O' in BIO"),
-        ("IOB1", "B-PER", "'B-PER' can not follow 'O' in IOB1"),
+        ("BIOUL", "I-PER", "'I-PER' cannot follow 'O' in BIOUL"),
+        ("BIO", "I-PER", "'I-PER' cannot follow 'O' in BIO"),
+        ("IOB1", "B-PER", "'B-PER' cannot follow 'O' in IOB1"),
     ],
 )
 def test_an_explicit_input_encoding_is_kept_to(tmp_path, scheme, tag, problem):
@@ -109,7 +113,7 @@ def test_an_explicit_input_encoding_is_kept_to(tmp_path, scheme, tag, problem):
         lambda: read(tmp_path / "x", f"a O\n\nb O\nc {tag}\n", input_encoding=scheme)
     )
     assert message.startswith(f"{tmp_path / 'x'}, line 4: {problem}")
-    assert f"\"input_encoding\": '{scheme}'" in message
+    assert f"\"input_encoding\" is '{scheme}'" in message
     assert read(tmp_path / "x", f"c {tag}\n") == [(["c"], ["B-PER"])]
     # Without a label_encoding nothing is read into the tags.
     raw = read(tmp_path / "x", f"c {tag}\n", input_encoding=scheme, label_encoding=None)

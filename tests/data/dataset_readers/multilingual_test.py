@@ -95,7 +95,7 @@ def test_what_a_file_says_of_its_language_beats_a_guess(tmp_path):
     assert read(reader, path) == ["de:w0"]
     assert read(reader, f"de={path}") == ["de:w0"]
     for stated in (f"en={path}", {"en": path}):
-        assert "'de' where the configuration says 'en'" in complaint(
+        assert "'de', but the configuration says 'en'" in complaint(
             lambda stated=stated: reader.read(stated)
         )
     configured = make(reader={"type": "structkd_conll", "language": "it"})
@@ -212,7 +212,7 @@ def test_missing_files_name_their_language(two, tmp_path):
 
 def test_what_is_no_path():
     message = complaint(lambda: make(reader="structkd_conll").read({"en": 1}))
-    assert message.startswith("1 is no path")
+    assert message.startswith("1 is not a path")
 
 
 def test_unlabelled_in_one_dictionary_with_languages(two):

@@ -125,7 +125,7 @@ def test_several_parts_are_what_is_in_all_of_them(tmp_path, suffix, selects):
 def test_a_malformed_part(tmp_path):
     path = f"{numbered(tmp_path / 'x', 4)}#fold=3of2"
     message = complaint(lambda: ConllReader().sentences(path))
-    assert message.startswith(f"{path}: '#fold=3of2' names no part of a file")
+    assert message.startswith(f"{path}: '#fold=3of2' is not a part of a file")
 
 
 def test_parts_that_have_nothing_in_common(tmp_path):
@@ -178,7 +178,7 @@ def test_broken_encodings_name_the_place_and_one_that_works(
     message = complaint(lambda: ConllReader(encoding=encoding).sentences(path))
     assert message.startswith(
         f"{path}, line {int(blank_lines) + 1}: the byte {byte} at offset {offset} "
-        f"is no {encoding} text"
+        f"is not valid {encoding}"
     )
     assert f'Set "encoding": "{remedy}"' in message
     assert "Río" in message or remedy == "utf-16"

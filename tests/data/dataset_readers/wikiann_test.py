@@ -45,14 +45,14 @@ def test_each_sentence_may_have_its_language(tmp_path):
 @pytest.mark.parametrize(
     ("text", "line", "parts"),
     [
-        ("en:a\tO\nde:b\tO\n", 2, ["'de'", "its sentence began with 'en'"]),
-        ("en:a\tO\n\nen:b O\n", 3, ["'en:b O' is no WikiAnn line"]),
-        ("a\tO\n", 1, ["'a\\tO' is no WikiAnn line"]),
-        ("en:\tO\n", 1, ["is no WikiAnn line"]),
-        ("en:a\t\n", 1, ["is no WikiAnn line"]),
-        ("en:a\tNN\tO\n", 1, ["is no WikiAnn line"]),
-        (":a\tO\n", 1, ["is no WikiAnn line"]),
-        ("en:a\tO\nen:b\tX-PER\n", 2, ["'X-PER' is no IOB1 or BIO tag"]),
+        ("en:a\tO\nde:b\tO\n", 2, ["'de'", "its sentence starts with 'en'"]),
+        ("en:a\tO\n\nen:b O\n", 3, ["'en:b O' is not a WikiAnn line"]),
+        ("a\tO\n", 1, ["'a\\tO' is not a WikiAnn line"]),
+        ("en:\tO\n", 1, ["is not a WikiAnn line"]),
+        ("en:a\t\n", 1, ["is not a WikiAnn line"]),
+        ("en:a\tNN\tO\n", 1, ["is not a WikiAnn line"]),
+        (":a\tO\n", 1, ["is not a WikiAnn line"]),
+        ("en:a\tO\nen:b\tX-PER\n", 2, ["'X-PER' is not a valid IOB1 or BIO tag"]),
     ],
 )
 def test_bad_files(tmp_path, text, line, parts):
@@ -70,6 +70,6 @@ def test_a_configured_language_must_not_be_contradicted(tmp_path, configured, gi
     path.write_text("en:a\tO\n\nde:b\tO\n")
     message = complaint(lambda: WikiAnnReader(language=configured).sentences(path, given))
     assert message.startswith(
-        f"{tmp_path / 'x'}, line 3: the language 'de' where the configuration says 'en'"
+        f"{tmp_path / 'x'}, line 3: the language is 'de', but the configuration says 'en'"
     )
     assert "Correct" in message
