@@ -264,8 +264,8 @@ def test_a_teacher_that_is_no_tagger(failure, tmp_path):
     archive = archive_model(directory)
 
     message = failure(use_teacher(archive))
-    assert f"teacher {archive} is a BasicClassifier" in message
-    assert "a teacher is the archive of a structured_crf_tagger" in message
+    assert f"teacher {archive}: a BasicClassifier is not a tagger" in message
+    assert "use a structured_crf_tagger" in message
 
 
 def test_a_language_without_a_teacher(failure):
