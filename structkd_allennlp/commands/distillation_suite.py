@@ -4,6 +4,7 @@ and with several seeds, evaluates them all, and reports how they compare.
 """
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class DistillationSuite(Subcommand):
 
 
 def _run_from_args(args: argparse.Namespace) -> None:
+    # As AllenNLP's own commands do: a suite has thousands of parameters.
+    logging.getLogger("allennlp.common.params").disabled = True
     # Without it, a request to end would end us before our runs.
     install_sigterm_handler()
     # A terminal gets a live display, unless lines of their own are asked for.

@@ -19,13 +19,13 @@ from typing import (
     Union,
 )
 
+from structkd_allennlp.data.corpus_paths import file_of
 from structkd_allennlp.suite.files import finished_run
 from structkd_allennlp.suite.specification import (
     Config,
     Row,
     Suite,
     configs_of,
-    file_of,
     with_configs_replaced,
 )
 

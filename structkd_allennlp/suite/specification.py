@@ -1,10 +1,25 @@
 """What a suite of experiments consists of, and whether it can be run at all."""
 
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Union
+from copy import deepcopy
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import (
+    Any,
+    Dict,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Type,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from allennlp.common import Params
+from allennlp.common import FromParams, Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader
 
@@ -19,12 +34,48 @@ Teacher = Union[Config, List[Config], Dict[str, List[Config]]]
 """One teacher, an ensemble, or `{"folds": [...]}`."""
 
 METRICS = ("f1-measure", "accuracy")
+S = TypeVar("S", bound="_Section")
+
+_REMEDIES = {
+    str: "write it as text",
+    int: "write an integer",
+    list: "give a list",
+    dict: "it must be an object",
+}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _CONFIG_KEYS = ("dataset_reader", "train_data_path", "model", "data_loader", "trainer")
 
 
+class _Section(FromParams):
+    """
+    A dataclass that is a part of a suite's file. `from_params` refuses keys that are missing,
+    unknown or of another type, and says where in the file they are.
+    """
+
+    @classmethod
+    def from_params(cls: Type[S], params: Params, **extras: Any) -> S:  # type: ignore[override]
+        place = params.history
+        where = place.rstrip(".") or "the suite"
+        own = {one.name: one for one in fields(cls)}  # type: ignore[arg-type]
+        for key in params:
+            if key not in own:
+                _refuse(f"{where}: the key", key, f"there is no such key; the keys are {list(own)}")
+        for key, one in own.items():
+            if key in params:
+                continue
+            if one.default_factory is not MISSING:
+                # AllenNLP would take the sign for "has a factory" for the value.
+                params[key] = one.default_factory()
+            elif one.default is MISSING:
+                raise ConfigurationError(f"{where} lacks the key {key!r}: add it")
+        hints = get_type_hints(cls)
+        for key, value in params.as_dict(quiet=True).items():
+            _check_type(f"{place}{key}", value, hints[key])
+        return super().from_params(params, **extras)
+
+
 @dataclass(frozen=True)
-class Row:
+class Row(_Section):
     """
     A way to train a student.
 
@@ -45,7 +96,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Suite:
+class Suite(_Section):
     """
     A comparison: teachers, a baseline and other ways to train the student, each with several seeds.
 
@@ -78,9 +129,36 @@ class Suite:
     test: Dict[str, str]
     rows: List[Row]
     baseline: str
-    teachers: Dict[str, Dict[str, Teacher]]
-    zero_shot: Dict[str, str]
+    teachers: Dict[str, Dict[str, Teacher]] = field(default_factory=dict)
+    zero_shot: Dict[str, str] = field(default_factory=dict)
     description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            _refuse("metric", self.metric, f"use one of {', '.join(METRICS)}")
+        _check_test_files("test", self.test)
+        if not self.test:
+            _refuse("test", self.test, "give the test file of each language, by language")
+        _check_test_files("zero_shot", self.zero_shot)
+        for language in self.zero_shot:
+            if language in self.test:
+                _refuse(
+                    f"zero_shot.{language}",
+                    self.zero_shot[language],
+                    'the language is in "test" too: name it in one of them, "zero_shot" being for '
+                    "languages that nothing is trained on",
+                )
+        for group, by_language in self.teachers.items():
+            _check_group(f"teachers.{group}", group, by_language, self.languages)
+        _check_different("teachers", list(self.teachers))
+        if not self.rows:
+            _refuse("rows", self.rows, "give a list of one row or more")
+        for i, row in enumerate(self.rows):
+            _check_row(f"rows.{i}", row, list(self.teachers))
+        names = [row.name for row in self.rows]
+        _check_different("rows", names)
+        if self.baseline not in names:
+            _refuse("baseline", self.baseline, f"name one of the rows {names}")
 
     @classmethod
     def from_file(cls, path: str, overrides: Union[str, Dict[str, Any]] = "") -> "Suite":
@@ -90,7 +168,7 @@ class Suite:
     def from_dict(cls, values: Mapping[str, Any], source: str = "the suite") -> "Suite":
         """`source` is for messages."""
         try:
-            return _checked(values)
+            return cls.from_params(Params(deepcopy(dict(values))))
         except ConfigurationError as error:
             raise ConfigurationError(f"{source}: {error.message}") from error
 
@@ -116,75 +194,39 @@ def with_configs_replaced(teacher: Teacher, values: Sequence[Any]) -> Any:
     return {"folds": list(values)} if "folds" in teacher else values[0]
 
 
-def _checked(values: Mapping[str, Any]) -> Suite:
-    keys = {"title", "metric", "test", "rows", "baseline"}
-    _check_keys("the suite", values, keys, {"description", "teachers", "zero_shot"})
-    for key in ("title", "description"):
-        if not isinstance(values.get(key, ""), str):
-            _refuse(key, values[key], "write it as text")
-    if values["metric"] not in METRICS:
-        _refuse("metric", values["metric"], f"use one of {', '.join(METRICS)}")
-    test = _test_files("test", values["test"])
-    if not test:
-        _refuse("test", test, "give the test file of each language, by language")
-    zero_shot = _test_files("zero_shot", values.get("zero_shot", {}))
-    for language in zero_shot:
-        if language in test:
-            _refuse(
-                f"zero_shot.{language}",
-                zero_shot[language],
-                'the language is in "test" too: name it in one of them, "zero_shot" being for '
-                "languages that nothing is trained on",
-            )
-    teachers = values.get("teachers", {})
-    _check_mapping("teachers", teachers, "the groups of teachers by name")
-    for group, by_language in teachers.items():
-        _check_group(f"teachers.{group}", group, by_language, list(test))
-    _check_different("teachers", list(teachers))
-    if not isinstance(values["rows"], list) or not values["rows"]:
-        _refuse("rows", values["rows"], "give a list of one row or more")
-    rows = [_row(f"rows.{i}", row, teachers) for i, row in enumerate(values["rows"])]
-    _check_different("rows", [row.name for row in rows])
-    if values["baseline"] not in [row.name for row in rows]:
-        _refuse(
-            "baseline", values["baseline"], f"name one of the rows {[row.name for row in rows]}"
-        )
-    return Suite(
-        **{
-            **values,
-            "test": test,
-            "zero_shot": zero_shot,
-            "teachers": dict(teachers),
-            "rows": rows,
-        }
-    )
-
-
 def _refuse(key: str, value: Any, remedy: str) -> NoReturn:
     shown = repr(value)
     raise ConfigurationError(f"{key} is {shown[:200]}{'...' * (len(shown) > 200)}: {remedy}")
 
 
-def _check_mapping(key: str, value: Any, what: str) -> None:
+def _check_type(key: str, value: Any, hint: Any) -> None:
+    """Only as far as there is but one type, or `None`."""
+    origin, arguments = get_origin(hint) or hint, get_args(hint)
+    if origin is Union:
+        options = [x for x in arguments if x is not type(None)]
+        if len(options) == 1 and value is not None:
+            _check_type(key, value, options[0])
+        return
+    if isinstance(origin, type) and issubclass(origin, _Section):
+        origin = dict
+    # A bool is an int to Python.
+    if origin in _REMEDIES and (not isinstance(value, origin) or isinstance(value, bool)):
+        _refuse(key, value, _REMEDIES[origin])
+    if origin is list and arguments:
+        for i, one in enumerate(value):
+            _check_type(f"{key}.{i}", one, arguments[0])
+    elif origin is dict and arguments:
+        for name, one in value.items():
+            _check_type(f"{key}.{name}", one, arguments[1])
+
+
+def _check_mapping(key: str, value: Any) -> None:
     if not isinstance(value, Mapping):
-        _refuse(key, value, f"it must be an object, {what}")
+        _refuse(key, value, "it must be an object, as in any training configuration")
 
 
-def _check_keys(where: str, value: Any, required: set[str], optional: set[str]) -> None:
-    _check_mapping(where, value, f"with the keys {sorted(required)}")
-    for key in value:
-        if key not in required | optional:
-            _refuse(
-                f"{where}: the key",
-                key,
-                f"there is no such key; the keys are {sorted(required | optional)}",
-            )
-    for key in sorted(required - set(value)):
-        raise ConfigurationError(f"{where} lacks the key {key!r}: add it")
-
-
-def _check_name(key: str, name: Any) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+def _check_name(key: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
         _refuse(
             key,
             name,
@@ -204,24 +246,23 @@ def _check_different(key: str, names: List[str]) -> None:
             )
 
 
-def _test_files(key: str, value: Any) -> Dict[str, str]:
-    _check_mapping(key, value, "test files by language")
-    for language, path in value.items():
+def _check_test_files(key: str, files: Mapping[str, str]) -> None:
+    for language, path in files.items():
         if not LANGUAGE.fullmatch(language):
             _refuse(f"{key}: the language", language, 'write a language code such as "es"')
-        if not isinstance(path, str) or not file_of(path).is_file():
+        if not file_of(path).is_file():
             _refuse(f"{key}.{language}", path, "there is no such file: correct the path")
-    _check_different(key, list(value))
-    return dict(value)
+    _check_different(key, list(files))
 
 
-def _check_group(key: str, name: str, by_language: Any, languages: List[str]) -> None:
+def _check_group(
+    key: str, name: str, by_language: Mapping[str, Teacher], languages: List[str]
+) -> None:
     _check_name(f"{key}: the name", name)
-    _check_mapping(key, by_language, "configurations by language")
     for language in languages:
         if language not in by_language:
             _refuse(
-                f"{key}: the languages",
+                f"{key}: the list of languages",
                 sorted(by_language),
                 f'there is no teacher for {language!r}: add one, or take it out of "test"',
             )
@@ -235,10 +276,12 @@ def _check_group(key: str, name: str, by_language: Any, languages: List[str]) ->
             )
         if not isinstance(teacher, (list, Mapping)):
             _refuse(where, teacher, 'give a configuration, a list of these, or {"folds": [...]}')
-        configs: Any = configs_of(teacher)  # type: ignore[arg-type]
+        configs = configs_of(teacher)
         if isinstance(teacher, list) and not teacher:
             _refuse(where, teacher, "the list is empty: give one configuration or more")
         if "folds" in teacher:
+            if len(teacher) > 1:
+                _refuse(where, teacher, '"folds" goes with no other key: leave these out')
             where += ".folds"
             if not isinstance(configs, list) or len(configs) < 2:
                 _refuse(where, configs, "cross-fitting needs a list of 2 configurations or more")
@@ -254,15 +297,14 @@ def _check_group(key: str, name: str, by_language: Any, languages: List[str]) ->
                 )
 
 
-def _row(key: str, value: Any, groups: Mapping[str, Any]) -> Row:
-    _check_keys(key, value, {"name", "config", "seeds"}, {"teachers"})
-    row = Row(**value)
+def _check_row(key: str, row: Row, groups: List[str]) -> None:
     _check_name(f"{key}.name", row.name)
-    seeds: Any = row.seeds
-    if not isinstance(seeds, list) or not seeds or any(type(x) is not int or x < 0 for x in seeds):
-        _refuse(f"{key}.seeds", seeds, "give a list of one or more integers from 0 up")
-    if len(set(seeds)) < len(seeds):
-        _refuse(f"{key}.seeds", seeds, "the same seed makes the same model: name each once")
+    if not row.seeds:
+        _refuse(f"{key}.seeds", row.seeds, "give a list of one seed or more")
+    if min(row.seeds) < 0:
+        _refuse(f"{key}.seeds", row.seeds, "give integers from 0 up")
+    if len(set(row.seeds)) < len(row.seeds):
+        _refuse(f"{key}.seeds", row.seeds, "the same seed makes the same model: name each once")
     _check_config(f"{key}.config", row.config)
     type_ = row.config["model"].get("type")
     if row.teachers is not None:
@@ -270,7 +312,7 @@ def _row(key: str, value: Any, groups: Mapping[str, Any]) -> Row:
             _refuse(
                 f"{key}.teachers",
                 row.teachers,
-                f'name one of the groups in "teachers", {list(groups)}',
+                f'name one of the groups in "teachers", {groups}',
             )
         if type_ != "structure_kd":
             _refuse(
@@ -282,20 +324,19 @@ def _row(key: str, value: Any, groups: Mapping[str, Any]) -> Row:
         _refuse(
             f"{key}.config.model.type",
             type_,
-            f'say which teachers it learns from: add "teachers", one of {list(groups)}, to the row',
+            f'say which teachers it learns from: add "teachers", one of {groups}, to the row',
         )
-    return row
 
 
 def _check_config(key: str, config: Any) -> None:
-    _check_mapping(key, config, "a training configuration")
+    _check_mapping(key, config)
     for name in _CONFIG_KEYS:
         if name not in config:
             raise ConfigurationError(
                 f"{key} lacks the key {name!r}: give a complete training configuration"
             )
     for name in ("dataset_reader", "model", "data_loader", "trainer"):
-        _check_mapping(f"{key}.{name}", config[name], "as in any training configuration")
+        _check_mapping(f"{key}.{name}", config[name])
     if "distributed" in config:
         _refuse(
             f"{key}.distributed",

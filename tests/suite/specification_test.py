@@ -4,9 +4,10 @@ import copy
 import re
 
 import pytest
+from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 
-from structkd_allennlp.suite.specification import Suite, configs_of, with_configs_replaced
+from structkd_allennlp.suite.specification import Row, Suite, configs_of, with_configs_replaced
 
 SUITE = "training_configs/suites/fixtures.jsonnet"
 
@@ -32,6 +33,15 @@ def test_the_suite_of_the_fixtures(values):
         del values[key]
     values["rows"], values["teachers"] = values["rows"][:1], {}
     assert Suite.from_dict(values).zero_shot == {}
+
+
+def test_in_python(values):
+    """The same checks but for the types, which are mypy's."""
+    rows = [Row(**row) for row in values["rows"]]
+    suite = Suite(**{**values, "rows": rows})
+    assert suite == Suite.from_params(Params(copy.deepcopy(values)))
+    with pytest.raises(ConfigurationError, match=r"^baseline is 'x': name one of the rows"):
+        Suite(**{**values, "rows": rows, "baseline": "x"})
 
 
 def test_overrides():
@@ -92,10 +102,17 @@ def one_fold(values):
         (put("zero_shot/pt", "no"), "zero_shot.pt is 'no': there is no such file"),
         (put("zero_shot/es", "fixtures/conll/es/test.txt"), 'zero_shot.es is .* in "test" too'),
         (put("teachers", []), r"teachers is \[\]: it must be an object"),
-        (drop("teachers/crf/es"), r"teachers.crf: the languages is \['en'\]: .* 'es': add one"),
+        (
+            drop("teachers/crf/es"),
+            r"teachers.crf: the list of languages is \['en'\]: .* 'es': add one",
+        ),
         (put("teachers/crf/nl", {}), "teachers.crf: the language is 'nl': there is no test file"),
         (put("teachers/crf/en", "x.gz"), "teachers.crf.en is 'x.gz': give a configuration"),
         (put("teachers/crf/en", []), r"teachers.crf.en is \[\]: the list is empty"),
+        (
+            put("teachers/crf/en", {"folds": [{}, {}], "model": {}}),
+            'teachers.crf.en is .*: "folds" goes with no other key',
+        ),
         (put("teachers/crf/en", {"folds": 1}), "teachers.crf.en.folds is 1: cross-fitting needs"),
         (one_fold, "teachers.crf.en.folds is .* cross-fitting needs a list of 2"),
         (twice, "teachers.crf.en.1 is .* the same as teachers.crf.en.0.*another seed"),
@@ -105,7 +122,19 @@ def one_fold(values):
         (put("rows/1/name", ".."), "rows.1.name is '..': it becomes the name of a folder"),
         (put("rows/1/name", "Baseline"), "rows: the name is 'Baseline': another one has it"),
         (put("rows/1/seeds", []), r"rows.1.seeds is \[\]: give a list"),
-        (put("rows/1/seeds", [True]), r"rows.1.seeds is \[True\]: give a list"),
+        (put("rows/1/seeds", [True]), r"rows.1.seeds.0 is True: write an integer"),
+        (put("rows/1/seeds", [1, "2"]), r"rows.1.seeds.1 is '2': write an integer"),
+        (put("rows/1/seeds", 1), "rows.1.seeds is 1: give a list"),
+        (put("rows/1/seeds", [1, -1]), r"rows.1.seeds is \[1, -1\]: give integers from 0 up"),
+        (put("rows/1/name", 5), "rows.1.name is 5: write it as text"),
+        (put("rows/1/name", None), "rows.1.name is None: write it as text"),
+        (put("rows/1/teachers", ["crf"]), r"rows.1.teachers is \['crf'\]: write it as text"),
+        (put("rows/1", "posterior"), "rows.1 is 'posterior': it must be an object"),
+        (put("test/en", ["x"]), r"test.en is \['x'\]: write it as text"),
+        (put("test", "x"), "test is 'x': it must be an object"),
+        (put("teachers/crf", 1), "teachers.crf is 1: it must be an object"),
+        (put("teachers/crf/en/model", 1), "teachers.crf.en.model is 1: it must be an object"),
+        (put("baseline", 0), "baseline is 0: write it as text"),
         (put("rows/1/seeds", [1, 2, 1]), r"rows.1.seeds is \[1, 2, 1\]: .* name each once"),
         (put("rows/1/teachers", "x"), r"rows.1.teachers is 'x': name one of .*\['crf'\]"),
         (put("rows/0/teachers", "crf"), "rows.0.config.model.type is 'structured_crf_tagger'"),
