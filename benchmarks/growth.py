@@ -25,17 +25,9 @@ import measure
 import numpy
 import torch
 from allennlp.common.checks import ConfigurationError
-from inference import (
-    AllenNLP,
-    Operation,
-    Ours,
-    k_best,
-    make_problem,
-    marginals,
-    nll,
-    posterior,
-    prepared,
-)
+from contenders import Ours
+from inference import Operation, k_best, make_problem, marginals, nll, posterior, prepared
+from peers import AllenNLP
 
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.target_store import TargetStore

@@ -96,7 +96,8 @@ def inference_plot(results: Results) -> List[Figure]:
                 linestyle="none",
                 label=name,
                 color=COLOURS[i % len(COLOURS)],
-                marker=MARKERS[i % len(MARKERS)],
+                # There are more names than colours.
+                marker=MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
             )
         panel.set_xscale("log")
         panel.set_yticks(range(len(operations)), operations)
@@ -230,8 +231,10 @@ SECTIONS = {
         "many times as long as ours. Chains are random, with lengths between half of the longest "
         "and the longest; the plot names batch x length. Every result, with its gradients, was "
         "checked to be the same as ours in float64. Peers without marginals get them as the "
-        "gradient of their log-partition function. For the 10 best paths, ours and AllenNLP's "
-        "return lists and scores, torch-struct and SuPar the paths alone.",
+        "gradient of their log-partition function. without-numba is ours with PyTorch's loops; "
+        "log-space is how ours computes sentences whose scores span too much. For the 10 best "
+        "paths, ours and AllenNLP's return lists and scores, torch-struct and SuPar the paths "
+        "alone.",
         inference_tables,
         inference_plot,
     ),
