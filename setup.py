@@ -23,7 +23,8 @@ setup(
     install_requires=[
         "allennlp==2.10.1",
         "allennlp-models==2.10.1",
-        "torch>=2.0",
+        # From 2.6 on, `torch.load` runs no code.
+        "torch>=2.6",
         "transformers>=4.30,<4.46",
         "seqeval>=1.2.2",
         "conllu>=6.0",

@@ -27,12 +27,14 @@ from structkd_allennlp.distillation.objectives import (
 from structkd_allennlp.models.structure_kd import StructureKD
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
+from structkd_allennlp.training.archive_manifest import ArchiveManifestCallback
 from structkd_allennlp.training.callbacks import StructureKDCallback
 from structkd_allennlp.training.epoch_record import EpochRecordCallback
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 from structkd_allennlp.training.schedulers import ReduceOnPlateauLearningRateScheduler
 
 __all__ = [
+    "ArchiveManifestCallback",
     "BlankSpacyTokenizer",
     "ConllReader",
     "ConstantInterpolation",

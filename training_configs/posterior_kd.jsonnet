@@ -75,7 +75,8 @@
     grad_norm: 5.0,
     // One checkpoint is enough to recover from.
     checkpointer: { keep_most_recent_by_count: 1 },
-    // Checks teachers against the data before the first step, and moves lambda.
-    callbacks: ['structure_kd'],
+    // One checks teachers against the data before the first step, and moves lambda; the other has
+    // model.tar.gz say what it holds, so that a damaged one does not load.
+    callbacks: ['structure_kd', 'archive_manifest'],
   },
 }

@@ -7,6 +7,7 @@ from allennlp.models.model import Model
 from allennlp.training.metrics import Average
 from torch import Tensor
 
+from structkd_allennlp.common.archive_manifest import ChecksArchive
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.interpolation import InterpolationSchedule
 from structkd_allennlp.distillation.objectives import DistillationObjective
@@ -19,7 +20,7 @@ from structkd_allennlp.modules.tagger_chain import emission_scores
 
 
 @Model.register("structure_kd")
-class StructureKD(Model):
+class StructureKD(ChecksArchive, Model):
     """
     Distils one or more frozen teachers into a student tagger (Wang et al., ACL 2020):
 

@@ -81,7 +81,9 @@ def train(params: Params, directory: Path) -> float:
     trainer = params["trainer"].params
     if _cuda_device() >= 0:
         trainer["cuda_device"] = _cuda_device()
-    trainer["callbacks"] = [*(trainer.get("callbacks") or []), "epoch_record"]
+    own = trainer.get("callbacks") or []
+    ours = [name for name in ("archive_manifest", "epoch_record") if name not in own]
+    trainer["callbacks"] = [*own, *ours]
     config = params.as_flat_dict()
     recover = _has_checkpoint(directory) and _trained(directory) == config
     if not recover:

@@ -1,0 +1,181 @@
+"""The files of an AllenNLP archive: whether they are whole, and unpacking them without trust."""
+
+import gzip
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Optional
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.models.archival import CONFIG_NAME, get_weights_path
+
+# Weights hardly compress, so an archive of a model unpacks to little more than its own size. What
+# is small may still be a bomb of no consequence.
+_LARGEST_RATIO = 50
+_ALWAYS_ALLOWED = 1 << 30
+_MOST_MEMBERS = 10_000
+# Of what tar writes before a member, such as a long name. `tarfile` reads that at once.
+_LARGEST_READ = 1 << 20
+# What files that `torch.save` made begin with: a zip file, or, before PyTorch 1.6, a pickle.
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+
+MAKE_IT_AGAIN = "copy the archive again from where it was made, or train the model again"
+
+
+@contextmanager
+def unpacked(archive: str) -> Iterator[Path]:
+    """
+    The directory of files that an archive holds, for as long as the context lasts. Nothing is
+    written before all of the archive has been read and found sound: gzip's checksum and length, and
+    every member's name, kind and size. The checksums of the weights are checked too.
+
+    # Parameters
+
+    archive : `str`
+        A `model.tar.gz`, or a serialization directory, which is its own.
+
+    # Raises
+
+    `ConfigurationError` for an archive that is damaged, has members that could do harm (outside of
+    the archive's own directory, links, devices, named pipes), unpacks to more than 1 GiB and fifty
+    times its own size, or lacks the configuration, the vocabulary or the weights of a model.
+    """
+    if os.path.isdir(archive):
+        _check_files(Path(archive), f"the directory {archive}")
+        yield Path(archive)
+        return
+    if not stat.S_ISREG(os.stat(archive).st_mode):
+        raise ConfigurationError(f"{archive} is not a regular file")
+    directory = tempfile.mkdtemp()
+    try:
+        try:
+            _check_members(archive, directory)
+            with _open(archive) as tar:
+                tar.extractall(directory, filter="data")
+        # All that gzip, zlib and tarfile say of damage. A file that ends early is an EOFError.
+        except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError) as error:
+            raise ConfigurationError(
+                f"the archive is damaged, or is not a tar.gz file ({error}): {MAKE_IT_AGAIN}"
+            ) from error
+        _check_files(Path(directory), "the archive")
+        yield Path(directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def check_weights(path: Path) -> None:
+    """
+    Checks the checksums that `torch.save` writes and `torch.load` does not read.
+
+    # Raises
+
+    `ConfigurationError` for a file that is damaged or that `torch.save` did not write.
+    """
+    with path.open("rb") as file:
+        if file.read(4).startswith(_PICKLE):
+            # It has no checksums. (What it may execute, `torch.load` refuses.)
+            return
+    try:
+        with zipfile.ZipFile(path) as records:
+            # PyTorch stores its records uncompressed, one after the other. Others are a bomb.
+            size = sum(record.file_size for record in records.infolist())
+            if size > path.stat().st_size:
+                damaged: Optional[str] = "its records are larger than the file"
+            else:
+                damaged = records.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        damaged = str(error)
+    if damaged is not None:
+        raise ConfigurationError(
+            f"the weights of the archive, {path.name}, are damaged ({damaged}): {MAKE_IT_AGAIN}"
+        )
+
+
+class _BoundedGzip(gzip.GzipFile):
+    """
+    Decompresses no more than what a model could take, holds little of it at a time, and only goes
+    forward, whatever sizes a tar header claims.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "rb")
+        self._limit = max(_ALWAYS_ALLOWED, _LARGEST_RATIO * os.path.getsize(path))
+
+    def read(self, size: Optional[int] = -1) -> bytes:
+        if size is None or not 0 <= size <= _LARGEST_READ:
+            raise tarfile.ReadError("a header of impossible size")
+        data = super().read(size)
+        self._check_limit(self.tell())
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_SET:
+            # `tarfile` steps back by one byte to see that the data before it exist.
+            if offset < self.tell() - 1:
+                raise tarfile.ReadError("a member of impossible size")
+            self._check_limit(offset)
+        return super().seek(offset, whence)
+
+    def _check_limit(self, size: int) -> None:
+        if size > self._limit:
+            raise ConfigurationError(
+                f"the archive unpacks to more than {self._limit:,} bytes, which is far too much "
+                "for its own size, so it is not unpacked. If it is a model, unpack it yourself and "
+                "name the directory instead"
+            )
+
+
+@contextmanager
+def _open(archive: str) -> Iterator[tarfile.TarFile]:
+    with _BoundedGzip(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        yield tar
+
+
+def _check_members(archive: str, directory: str) -> None:
+    """Reads the whole archive, and writes nothing."""
+    with _open(archive) as tar:
+        for count, member in enumerate(tar):
+            if count == _MOST_MEMBERS:
+                raise ConfigurationError(f"the archive has more than {_MOST_MEMBERS:,} members")
+            kind = "a link" if member.issym() or member.islnk() else "a device or a named pipe"
+            name = repr(member.name[:100])
+            if not member.isreg() and not member.isdir():
+                raise ConfigurationError(
+                    f"the archive has a member that is {kind}, {name}: refused, as an archive "
+                    "of a model is made of files. Have it from somebody you trust"
+                )
+            try:
+                inside = not member.name.startswith(("/", "\\"))
+                tarfile.data_filter(member, directory)
+            except tarfile.FilterError:
+                inside = False
+            if not inside:
+                raise ConfigurationError(
+                    f"the archive has a member that would be written outside of it, {name}: "
+                    "refused. Have it from somebody you trust"
+                )
+        # To the end, where gzip keeps the checksum of all that came before.
+        assert tar.fileobj is not None
+        while tar.fileobj.read(_LARGEST_READ):
+            pass
+
+
+def _check_files(directory: Path, whose: str) -> None:
+    """Whether a model can be in these files at all."""
+    weights = Path(get_weights_path(directory))
+    for path, kind in ((directory / CONFIG_NAME, "configuration"), (weights, "weights")):
+        if not path.exists():
+            raise ConfigurationError(f"{whose} has no {kind}: there is no {path.name} in it")
+    vocabulary = directory / "vocabulary"
+    if not vocabulary.is_dir():
+        raise ConfigurationError(f"{whose} has no vocabulary: there is no directory of that name")
+    for path in (directory / CONFIG_NAME, weights, *vocabulary.iterdir()):
+        if not path.is_file():
+            raise ConfigurationError(f"{whose} has a {path.name} that is not a regular file")
+    check_weights(weights)
