@@ -15,7 +15,7 @@ PAGES = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
 RESULTS = sorted(Path("docs/results").glob("**/*.md"))
 # Places in this repository; with a `*`, `{` or a capital placeholder a name stands for many.
 PLACE = re.compile(
-    r"\b(?:structkd_allennlp|training_configs|fixtures|scripts|benchmarks|tests|docs)/[\w./-]*\w"
+    r"(?<![\w./-])(?:structkd_allennlp|training_configs|fixtures|scripts|benchmarks|tests|docs)/[\w./-]*\w"
 )
 
 
