@@ -54,7 +54,7 @@ def potentials(
 def exclude(p: Dict[str, Any], structure: str, value: float, seed: int) -> Dict[str, Any]:
     """
     The potentials, of which some are `value`. Some sequence of each sentence is always left, but
-    most structures have labels that can not be reached, or that lead to nothing.
+    most structures have labels that cannot be reached, or that lead to nothing.
     """
     generator = torch.Generator().manual_seed(seed)
     batch, length, labels = p["emissions"].shape

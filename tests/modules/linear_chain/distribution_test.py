@@ -192,7 +192,7 @@ def test_forbidden_transitions_get_nothing_and_leave_no_nan(forbidden):
     illegal = torch.tensor([[2, 0, 0, 0, 0], [2, 0, 0, 0, 0]])
     if forbidden == -math.inf:
         assert torch.isneginf(chain.log_prob(illegal)).all()
-    # A target of 0 where the student can not go must cost nothing and disturb nothing.
+    # A target of 0 where the student cannot go must cost nothing and disturb nothing.
     loss = -(chain.marginals.detach() * chain.log_marginals).sum() + chain.entropy.sum()
     loss.backward()
     for tensor in (emissions, transitions, start):
