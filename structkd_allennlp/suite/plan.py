@@ -29,6 +29,9 @@ from structkd_allennlp.suite.specification import (
     with_configs_replaced,
 )
 
+RECORDING_CALLBACKS = ("archive_manifest", "epoch_record")
+"""Trainer callbacks that every run has, whatever its configuration says."""
+
 _SEEDS = ("random_seed", "numpy_seed", "pytorch_seed")
 
 
@@ -225,7 +228,7 @@ class _Planner:
                 entry = Entry(
                     "teacher",
                     f"teachers/{group}/{language}" + ("" if is_one else f"/{i}"),
-                    digest(config),
+                    digest(_identity(config)),
                     config["model"].get("objective"),
                     group=group,
                     language=language,
@@ -259,7 +262,7 @@ class _Planner:
         entry = Entry(
             "student",
             f"students/{row.name}/seed{seed}",
-            digest(identity),
+            digest(_identity(identity)),
             config["model"].get("objective"),
             row=row.name,
             seed=seed,
@@ -318,6 +321,18 @@ class _Planner:
         if found is not None:
             step.state, step.result = "done", found
         return step
+
+
+def _identity(config: Config) -> Config:
+    """Without what makes no other model of it."""
+    callbacks = config["trainer"].get("callbacks") or []
+    others = [callback for callback in callbacks if callback not in RECORDING_CALLBACKS]
+    if others == callbacks:
+        return config
+    trainer = {**config["trainer"], "callbacks": others}
+    if not others:
+        del trainer["callbacks"]
+    return {**config, "trainer": trainer}
 
 
 def _with_model(config: Config, **changes: Any) -> Config:

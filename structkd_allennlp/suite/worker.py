@@ -27,7 +27,7 @@ from structkd_allennlp.data.dataset_readers.multilingual import MultilingualRead
 from structkd_allennlp.distillation.fill import fill_target_store
 from structkd_allennlp.modules.tagger_chain import label_names
 from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME
-from structkd_allennlp.suite.plan import TargetsJob, TrainJob, job_of
+from structkd_allennlp.suite.plan import RECORDING_CALLBACKS, TargetsJob, TrainJob, job_of
 from structkd_allennlp.training.epoch_record import read_record
 from structkd_allennlp.training.metrics import score, sentence_counts
 
@@ -82,7 +82,7 @@ def train(params: Params, directory: Path) -> float:
     if _cuda_device() >= 0:
         trainer["cuda_device"] = _cuda_device()
     own = trainer.get("callbacks") or []
-    ours = [name for name in ("archive_manifest", "epoch_record") if name not in own]
+    ours = [name for name in RECORDING_CALLBACKS if name not in own]
     trainer["callbacks"] = [*own, *ours]
     config = params.as_flat_dict()
     recover = _has_checkpoint(directory) and _trained(directory) == config

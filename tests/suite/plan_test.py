@@ -16,17 +16,36 @@ from structkd_allennlp.suite.specification import Suite
 RESULTS = Path("docs/results")
 
 
-@pytest.mark.parametrize("name", ["aspect", "conll2002", "ud", "wikiann"])
-def test_the_digests_are_those_of_the_committed_results(name, monkeypatch, tmp_path):
-    # The corpora are not here, and only the evaluation depends on them.
+@pytest.fixture
+def no_corpora(monkeypatch):
+    """Only the evaluation depends on what is in the files."""
     for where in (specification, module):
         monkeypatch.setattr(where, "file_of", lambda path: RESULTS / "README.md")
+
+
+def entries(suite, directory):
+    steps = plan(suite, directory)
+    return [asdict(step.job.entry) for step in steps if isinstance(step.job, TrainJob)]
+
+
+@pytest.mark.parametrize("name", ["aspect", "conll2002", "ud", "wikiann"])
+def test_the_digests_are_those_of_the_committed_results(name, no_corpora, tmp_path):
     suite = Suite.from_dict(read_json(RESULTS / name / "suite.json"))
     results = read_json(RESULTS / name / "results.json")
-    jobs = [step.job for step in plan(suite, tmp_path) if isinstance(step.job, TrainJob)]
     assert digest(suite.as_dict()) == results["suite"]["digest"]
-    for job, run in zip(jobs, results["runs"], strict=True):
-        assert asdict(job.entry).items() <= run.items()
+    for entry, run in zip(entries(suite, tmp_path), results["runs"], strict=True):
+        assert entry.items() <= run.items()
+
+
+def test_a_callback_that_records_makes_no_other_model(no_corpora, tmp_path):
+    values = read_json(RESULTS / "ud" / "suite.json")
+    before = entries(Suite.from_dict(values), tmp_path)
+    for config in [row["config"] for row in values["rows"]] + [values["teachers"]["crf"]["de"]]:
+        own = config["trainer"].setdefault("callbacks", [])
+        own += ["epoch_record", "archive_manifest"]
+    assert entries(Suite.from_dict(values), tmp_path) == before
+    values["rows"][0]["config"]["trainer"]["callbacks"].append("should_validate_callback")
+    assert entries(Suite.from_dict(values), tmp_path) != before
 
 
 def test_a_job_survives_its_file(tmp_path):
