@@ -26,6 +26,7 @@ setup(
         # From 2.6 on, `torch.load` runs no code.
         "torch>=2.6",
         "transformers>=4.30,<4.46",
+        "regex>=2022.1.18",
         "seqeval>=1.2.2",
         "conllu>=6.0",
         "defusedxml>=0.7.1",

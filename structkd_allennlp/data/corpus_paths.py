@@ -31,6 +31,8 @@ from typing import Any, Container, List, Mapping, NamedTuple, Optional, Sequence
 
 from allennlp.common.checks import ConfigurationError
 
+from structkd_allennlp.common.text import quoted
+
 Paths = Union[str, "os.PathLike[str]", Mapping[str, Any], Sequence[Any]]
 
 LANGUAGE = re.compile(r"[A-Za-z]{2,}(?:[-_][A-Za-z0-9]+)*")
@@ -41,7 +43,7 @@ UNLABELLED = "unlabelled"
 
 _PATTERN = "{language}"
 _STATED = re.compile(rf"({LANGUAGE.pattern})=(.+)")
-_PART = re.compile(r"(not-)?fold=(\d+)of(\d+)", flags=re.ASCII)
+_PART = re.compile(r"(not-)?fold=(\d{1,9})of(\d{1,9})", flags=re.ASCII)
 
 
 class CorpusFile(NamedTuple):
@@ -125,7 +127,7 @@ def files_of(paths: Paths, languages: Sequence[str] = ()) -> List[CorpusFile]:
             f'{paths}: no languages to put for {_PATTERN}. Set "languages" in the dataset reader.'
         )
     if not files:
-        raise ConfigurationError(f"{paths!r} names no file. Name one for each language.")
+        raise ConfigurationError(f"{quoted(paths)} names no file. Name one for each language.")
     return files
 
 
@@ -156,8 +158,8 @@ def split_parts(path: str) -> Tuple[str, List[Part]]:
             break
         if match is None or not 1 <= int(match[2]) <= int(match[3]) or int(match[3]) < 2:
             raise ConfigurationError(
-                f"{path}: {'#' + suffix!r} is not a part of a file. End the path in #fold=IofN or "
-                "#not-fold=IofN, N being 2 or more and I from 1 to N."
+                f"{path}: {quoted('#' + suffix)} is not a part of a file. End the path in "
+                "#fold=IofN or #not-fold=IofN, N being 2 or more and I from 1 to N."
             )
         file = base
         parts.insert(0, Part(int(match[2]), int(match[3]), others=bool(match[1])))
@@ -193,8 +195,8 @@ def _read(paths: Paths) -> Union[str, Mapping[str, Any], Sequence[Any]]:
         found: Mapping[str, Any] = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(
-            f"{text}: not a valid JSON dictionary from language to path ({error}). Write it as "
-            '{"en": "data/en.txt", "es": "data/es.txt"}, for example.'
+            f"{quoted(text)}: not a valid JSON dictionary from language to path ({error}). Write "
+            'it as {"en": "data/en.txt", "es": "data/es.txt"}, for example.'
         ) from error
     return found
 
@@ -202,7 +204,7 @@ def _read(paths: Paths) -> Union[str, Mapping[str, Any], Sequence[Any]]:
 def _text(path: Any) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise ConfigurationError(
-            f"{path!r} is not a path. Write a path, a dictionary from language to path, or a list "
-            "of these."
+            f"{quoted(path)} is not a path. Write a path, a dictionary from language to path, or "
+            "a list of these."
         )
     return os.fspath(path)

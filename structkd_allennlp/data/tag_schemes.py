@@ -13,6 +13,7 @@ from allennlp.modules.conditional_random_field.conditional_random_field import (
 )
 from seqeval.metrics.sequence_labeling import end_of_chunk, get_entities, start_of_chunk
 
+from structkd_allennlp.common.text import quoted
 from structkd_allennlp.modules.entity_probability import ChunkBoundaries
 
 OUTPUT_SCHEMES = ("BIO", "BIOUL")
@@ -80,19 +81,19 @@ def _check(tags: Sequence[str], scheme: Optional[str]) -> None:
         # AllenNLP's decoders look at the first letter only, so `Other` would count as `O`.
         known = len(prefix) == 1 and prefix in prefixes
         if not known or bool(dash) != bool(type_) or (prefix == "O" and dash):
-            raise TagSchemeError(i, f"{tag!r} is not a valid {name} tag")
+            raise TagSchemeError(i, f"{quoted(tag)} is not a valid {name} tag")
         if scheme and not is_transition_allowed(
             scheme, previous_prefix, previous_type, prefix, type_
         ):
-            where = f"follow {previous!r}" if i else "start a sentence"
-            raise TagSchemeError(i, f"{tag!r} cannot {where} in {scheme}")
+            where = f"follow {quoted(previous)}" if i else "start a sentence"
+            raise TagSchemeError(i, f"{quoted(tag)} cannot {where} in {scheme}")
         previous, previous_prefix, previous_type = tag, prefix, type_
     if (
         scheme
         and tags
         and not is_transition_allowed(scheme, previous_prefix, previous_type, "END", "")
     ):
-        raise TagSchemeError(len(tags) - 1, f"{previous!r} cannot end a sentence in {scheme}")
+        raise TagSchemeError(len(tags) - 1, f"{quoted(previous)} cannot end a sentence in {scheme}")
 
 
 class EntitySpan(NamedTuple):

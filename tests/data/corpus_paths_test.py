@@ -9,6 +9,7 @@ from allennlp.common.checks import ConfigurationError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from structkd_allennlp.common.text import quoted
 from structkd_allennlp.data.corpus_paths import (
     CorpusFile,
     Part,
@@ -170,7 +171,17 @@ def test_a_number_sign_in_the_name_of_a_file_that_is_missing(path):
     assert split_parts(path) == (path, [])
 
 
-MALFORMED = ["fold=1of1", "fold=0of3", "fold=4of3", "fold=-1of2", "fold=", "fold=2", "x", ""]
+MALFORMED = [
+    "fold=1of" + "9" * 5_000,
+    "fold=1of1",
+    "fold=0of3",
+    "fold=4of3",
+    "fold=-1of2",
+    "fold=",
+    "fold=2",
+    "x",
+    "",
+]
 
 
 @pytest.mark.parametrize("suffix", [*MALFORMED, "fold=1of2 ", "fold=१of२", "Fold=1of2"])
@@ -181,7 +192,7 @@ def test_malformed_parts(tmp_path, suffix, other):
     with pytest.raises(ConfigurationError) as error:
         split_parts(path)
     message = str(error.value)
-    assert message.startswith(f"{path}: '#{suffix}' is not a part of a file. End the path in #fold")
+    assert message.startswith(f"{path}: {quoted('#' + suffix)} is not a part of a file. End")
 
 
 def test_the_last_of_several_parts_is_malformed(tmp_path):
@@ -203,8 +214,8 @@ def test_the_last_of_several_parts_is_malformed(tmp_path):
         ({}, "{} names no file"),
         ({"en": []}, r"{'en': \[\]} names no file"),
         ({"unlabelled": {}}, "{} names no file"),
-        ('{"en": ', '{"en": : not a valid JSON dictionary from language to path'),
-        ("{en: x}", "{en: x}: not a valid JSON dictionary from language to path"),
+        ('{"en": ', """'{"en": ': not a valid JSON dictionary from language to path"""),
+        ("{en: x}", "'{en: x}': not a valid JSON dictionary from language to path"),
         ("a/{language}", 'a/{language}: no languages to put for .* Set "languages"'),
     ],
 )

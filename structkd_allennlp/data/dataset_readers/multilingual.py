@@ -8,8 +8,9 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, Token
 
+from structkd_allennlp.common.text import quoted
 from structkd_allennlp.data.corpus_paths import CorpusFile, Paths, files_of, guess_language
-from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
+from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader, check_max_instances
 from structkd_allennlp.data.dataset_readers.unlabelled_text import UnlabelledTextReader
 from structkd_allennlp.data.sentences import TaggedSentence, sentence_of
 
@@ -57,6 +58,7 @@ class MultilingualReader(DatasetReader):
         unlabelled_reader: Optional[DatasetReader] = None,
         **kwargs: Any,
     ) -> None:
+        check_max_instances(kwargs.get("max_instances"))
         super().__init__(
             manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs
         )
@@ -123,7 +125,7 @@ class MultilingualReader(DatasetReader):
         if reader is None:
             place = "" if path is None else f"{path}: "
             raise ConfigurationError(
-                f"{place}no dataset reader for the language {language!r}, only for "
+                f"{place}no dataset reader for the language {quoted(language)}, only for "
                 f'{", ".join(self.readers)}. Add it to "readers", set a "reader" for all others, '
                 "or state the file's language by writing its path as 'en=path'."
             )

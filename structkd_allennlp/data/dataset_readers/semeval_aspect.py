@@ -11,8 +11,9 @@ from allennlp.data import DatasetReader, Token
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, iterparse
 
+from structkd_allennlp.common.text import quoted
 from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence, TaggingReader
-from structkd_allennlp.data.dataset_readers.text_files import input_error
+from structkd_allennlp.data.dataset_readers.text_files import LONGEST_TEXT, input_error, too_long
 from structkd_allennlp.data.sentences import TaggedSentence
 from structkd_allennlp.data.tag_schemes import spans_to_bio
 
@@ -64,7 +65,11 @@ class SemEvalAspectReader(TaggingReader):
     def _parse(self, file: TextIO, path: str, language: Optional[str]) -> Iterator[ParsedSentence]:
         counts: Counter[_Counted] = Counter()
         try:
-            for _, element in iterparse(file, events=("end",)):
+            source = _Bounded(file, path)
+            for event, element in iterparse(source, events=("start", "end")):
+                source.length = 0
+                if event == "start":
+                    continue
                 if element.tag == "sentence":
                     sentence = self._sentence(element, path, language, counts)
                     if sentence is not None:
@@ -82,7 +87,7 @@ class SemEvalAspectReader(TaggingReader):
         except DefusedXmlException as error:
             raise input_error(
                 path,
-                f"refused, since XML entities can be used for an attack ({error!r})",
+                f"refused, since XML entities can be used for an attack ({quoted(error)})",
                 "Remove the entity declarations of the DOCTYPE",
             ) from error
         logger.log(
@@ -95,7 +100,7 @@ class SemEvalAspectReader(TaggingReader):
     def _sentence(
         self, element: Element, path: str, language: Optional[str], counts: Counter[_Counted]
     ) -> Optional[TaggedSentence]:
-        place = f"{path}, sentence {element.get('id')!r}"
+        place = f"{path}, sentence {quoted(element.get('id'))}"
         text = element.findtext("text") or ""
         tokens = self.tokenize(text, language)
         if not tokens:
@@ -122,6 +127,28 @@ class SemEvalAspectReader(TaggingReader):
         return TaggedSentence(tokens, tags, language)
 
 
+class _Bounded:
+    """
+    Refuses what would take the parser minutes and as much memory: it looks at an attribute, a text
+    or a comment from its start each time that there is more of it.
+    """
+
+    def __init__(self, file: TextIO, path: str) -> None:
+        self._file = file
+        self._path = path
+        self._start = ""
+        self.length = 0
+
+    def read(self, size: int) -> str:
+        text = self._file.read(size)
+        if not self.length:
+            self._start = text
+        self.length += len(text)
+        if self.length > LONGEST_TEXT:
+            raise too_long(self._path, self._start)
+        return text
+
+
 def _attributes(opinion: Element, place: str) -> Tuple[str, int, int]:
     values = [opinion.get(name) for name in ("target", "from", "to")]
     try:
@@ -132,7 +159,7 @@ def _attributes(opinion: Element, place: str) -> Tuple[str, int, int]:
     except ValueError as error:
         raise input_error(
             place,
-            "an <Opinion> with target={!r} from={!r} to={!r}".format(*values),
+            "an <Opinion> with target={} from={} to={}".format(*map(quoted, values)),
             'Give it a target (or "NULL") and whole numbers as offsets',
         ) from error
 

@@ -11,8 +11,13 @@ from allennlp.data.dataset_readers.dataset_reader import PathOrStr
 from allennlp.data.fields import MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
+from structkd_allennlp.common.text import quoted
 from structkd_allennlp.data.corpus_paths import split_parts
-from structkd_allennlp.data.dataset_readers.text_files import input_error, open_text
+from structkd_allennlp.data.dataset_readers.text_files import (
+    check_is_text_file,
+    input_error,
+    open_text,
+)
 from structkd_allennlp.data.fields.sentence_metadata import SentenceMetadata
 from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, TagSequenceField
 from structkd_allennlp.data.sentences import TaggedSentence
@@ -29,6 +34,14 @@ from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import (
 
 ParsedSentence = Tuple[TaggedSentence, Sequence[int]]
 """A sentence with its tags as they are in the file, and the line number of each."""
+
+
+def check_max_instances(most: Optional[int]) -> None:
+    if most is not None and most < 1:
+        raise ConfigurationError(
+            f'"max_instances" of the dataset reader is {most}, so nothing would be read: set it to '
+            "1 or more, or leave it out to read everything"
+        )
 
 
 class TaggingReader(DatasetReader):
@@ -57,6 +70,8 @@ class TaggingReader(DatasetReader):
     label_namespace : `str`, optional (default=`"labels"`)
     encoding : `str`, optional (default=`"utf-8"`)
         Of the files.
+    max_sentence_length : `int`, optional (default=`250_000`)
+        In words. A longer sentence is an error: more likely than not a file in another format.
 
     Raises `ConfigurationError` for input that cannot be read, with the file, the line, the value
     and a remedy.
@@ -76,8 +91,10 @@ class TaggingReader(DatasetReader):
         tokenizer: Optional[Tokenizer] = None,
         label_namespace: str = "labels",
         encoding: str = "utf-8",
+        max_sentence_length: int = 250_000,
         **kwargs: Any,
     ) -> None:
+        check_max_instances(kwargs.get("max_instances"))
         super().__init__(
             manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs
         )
@@ -99,6 +116,7 @@ class TaggingReader(DatasetReader):
         self.tokenizer = tokenizer
         self.label_namespace = label_namespace
         self.encoding = encoding
+        self.max_sentence_length = max_sentence_length
 
     def _parse(self, file: TextIO, path: str, language: Optional[str]) -> Iterator[ParsedSentence]:
         """
@@ -121,12 +139,13 @@ class TaggingReader(DatasetReader):
         """
         language = language or self.language
         path, parts = split_parts(os.fspath(file_path))
-        _check_is_file(path, language)
+        check_is_text_file(path, language)
         scheme = self.input_encoding
         found = selected = 0
         with open_text(path, self.encoding) as file:
             for sentence, lines in self._parse(file, path, language):
                 found += 1
+                self._check_length(sentence.words, path, lines)
                 if not all(part.selects(sentence.words) for part in parts):
                     continue
                 if self.label_encoding and sentence.tags:
@@ -140,6 +159,16 @@ class TaggingReader(DatasetReader):
             problem = f"only {found} sentences, none in this part" if found else "no sentences"
             raise input_error(
                 os.fspath(file_path), problem, "Name a file with sentences in this reader's format"
+            )
+
+    def _check_length(self, words: Sequence[str], path: str, lines: Sequence[int]) -> None:
+        if len(words) > self.max_sentence_length:
+            raise input_error(
+                path,
+                f"a sentence of {len(words):,} words, {quoted(' '.join(words[:20]), 60)}, which is "
+                f"more than {self.max_sentence_length:,}",
+                'Split it, or raise "max_sentence_length" in the dataset reader',
+                line=lines[0] if lines else None,
             )
 
     def _recode(
@@ -215,10 +244,3 @@ class TaggingReader(DatasetReader):
         text_field = instance["tokens"]
         assert isinstance(text_field, TextField)
         text_field.token_indexers = self.token_indexers
-
-
-def _check_is_file(path: str, language: Optional[str]) -> None:
-    if not os.path.isfile(path):
-        problem = "is a directory" if os.path.isdir(path) else "no such file"
-        of_language = f" for the language {language!r}" if language else ""
-        raise input_error(path, problem + of_language, "Correct the path in the configuration")

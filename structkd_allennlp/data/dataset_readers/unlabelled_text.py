@@ -6,6 +6,7 @@ from allennlp.data import Token
 from allennlp.data.dataset_readers import DatasetReader
 
 from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence, TaggingReader
+from structkd_allennlp.data.dataset_readers.text_files import numbered_lines
 from structkd_allennlp.data.sentences import TaggedSentence
 
 
@@ -28,12 +29,12 @@ class UnlabelledTextReader(TaggingReader):
         self.tokenized = tokenized
 
     def _parse(self, file: TextIO, path: str, language: Optional[str]) -> Iterator[ParsedSentence]:
-        for line in file:
-            text = line.strip(" \t\r\n")
+        for number, line in numbered_lines(file, path):
+            text = line.strip(" \t")
             if self.tokenized:
                 # A no-break space may be part of a token, so this is not str.split().
                 tokens = [Token(word) for word in text.split(" ") if word]
             else:
                 tokens = self.tokenize(text, language)
             if tokens:
-                yield TaggedSentence(tokens, None, language), ()
+                yield TaggedSentence(tokens, None, language), [number]

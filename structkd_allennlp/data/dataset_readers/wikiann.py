@@ -5,8 +5,9 @@ from typing import Any, Iterator, Optional, TextIO
 
 from allennlp.data import DatasetReader, Token
 
+from structkd_allennlp.common.text import quoted
 from structkd_allennlp.data.dataset_readers.tagging_reader import ParsedSentence, TaggingReader
-from structkd_allennlp.data.dataset_readers.text_files import blocks, input_error
+from structkd_allennlp.data.dataset_readers.text_files import blocks, input_error, numbered_lines
 from structkd_allennlp.data.sentences import TaggedSentence
 
 # Only the first colon ends the language (`en:3:15` is a token with a colon).
@@ -37,7 +38,7 @@ class WikiAnnReader(TaggingReader):
         super().__init__(label_encoding=label_encoding, **kwargs)
 
     def _parse(self, file: TextIO, path: str, language: Optional[str]) -> Iterator[ParsedSentence]:
-        for block in blocks(file):
+        for block in blocks(numbered_lines(file, path), path, self.max_sentence_length):
             tokens, tags = [], []
             expected, by = language, "the configuration says"
             for number, line in block:
@@ -45,7 +46,7 @@ class WikiAnnReader(TaggingReader):
                 if match is None:
                     raise input_error(
                         path,
-                        f"{line!r} is not a WikiAnn line",
+                        f"{quoted(line)} is not a WikiAnn line",
                         "Write language, colon, token, tab and tag, as in 'en:Paris\\tB-LOC'",
                         line=number,
                     )
@@ -54,7 +55,7 @@ class WikiAnnReader(TaggingReader):
                 elif match["language"] != expected:
                     raise input_error(
                         path,
-                        f"the language is {match['language']!r}, but {by} {expected!r}",
+                        f"the language is {quoted(match['language'])}, but {by} {quoted(expected)}",
                         "Correct the file, or the language in the configuration or the path",
                         line=number,
                     )

@@ -1,9 +1,12 @@
 """Tokenisation of raw text in many languages, without a model to download."""
 
 import logging
+from bisect import bisect_right
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import List
 
+import regex
 import spacy
 from allennlp.data.tokenizers import Token, Tokenizer
 from spacy.language import Language
@@ -12,6 +15,14 @@ logger = logging.getLogger(__name__)
 
 MULTI_LANGUAGE = "xx"
 """spaCy's name for its multi-language rules."""
+
+# A character, with its marks, of a script that puts no spaces between words.
+_UNSPACED = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+)
+# spaCy takes time quadratic in the length of what has no white space in it.
+_LONGEST_TOKEN = 250
+_LONG = regex.compile(rf"\S{{{_LONGEST_TOKEN}}}")
 
 
 @cache
@@ -22,8 +33,9 @@ def _blank(language: str) -> Language:
         # Also raised for languages such as Japanese, whose tokenizer is a package of its own.
         logger.warning(
             "spaCy has no tokenizer for the language %r here, so its multi-language rules (%r) "
-            "split the text, mostly at white space. To change that, install what spaCy asks for "
-            "(%s), or name another language or tokenizer in the configuration.",
+            "split the text, at white space and punctuation, and between the characters of scripts "
+            "such as Chinese and Thai. To change that, install what spaCy asks for (%s), or name "
+            "another language or tokenizer in the configuration.",
             language,
             MULTI_LANGUAGE,
             " ".join(str(error).split()),
@@ -35,10 +47,12 @@ def _blank(language: str) -> Language:
 class BlankSpacyTokenizer(Tokenizer):
     """
     The rule-based tokenizer of a blank spaCy pipeline. The tokens carry their offsets, in code
-    points, as `idx` and `idx_end`; tokens of white space alone are dropped.
+    points, as `idx` and `idx_end`; tokens of white space alone are dropped. No token has more than
+    250 characters.
 
     A language that spaCy does not know, or whose tokenizer needs a package that is not installed,
-    falls back to the multi-language rules with one logged warning.
+    falls back to the multi-language rules with one logged warning. Under these rules each character
+    of a script without spaces between words, such as Chinese, Japanese or Thai, is a token.
 
     Registered as a `Tokenizer` with name "blank_spacy".
 
@@ -53,11 +67,20 @@ class BlankSpacyTokenizer(Tokenizer):
 
     def tokenize(self, text: str) -> List[Token]:
         # The pipeline is looked up at each call, so that this object stays small to pickle.
-        return [
-            Token(token.text, token.idx, token.idx + len(token.text))
-            for token in _blank(self.language).make_doc(text)
-            if not token.is_space
-        ]
+        pipeline = _blank(self.language)
+        cuts = {match.end() for match in _LONG.finditer(text)}
+        if pipeline.lang == MULTI_LANGUAGE:
+            cuts.update(cut for match in _UNSPACED.finditer(text) for cut in match.span())
+        pieces = [text[a:b] for a, b in pairwise(sorted({0, *cuts, len(text)}))]
+        # Where each of them starts once there is a space between any two.
+        starts = list(accumulate((len(piece) + 1 for piece in pieces), initial=0))
+        tokens = []
+        # Not `make_doc`, which takes no more than a million characters.
+        for token in pipeline.tokenizer(" ".join(pieces)):
+            if not token.is_space:
+                start = token.idx - (bisect_right(starts, token.idx) - 1)
+                tokens.append(Token(token.text, start, start + len(token.text)))
+        return tokens
 
 
 @cache

@@ -120,6 +120,33 @@ def test_an_explicit_input_encoding_is_kept_to(tmp_path, scheme, tag, problem):
     assert raw == [(["c"], [tag])]
 
 
+GERMEVAL = """\
+#\tn-tv.de vom 26.02.2005 [2005-02-26]
+1\tSchartau\tB-PER\tO
+2\tsagte\tO\tO
+
+#\thttp://de.wikipedia.org/wiki/1951 [2009-10-23]
+1\t#\tO\tO
+2\tBayern\tB-ORG\tB-LOC
+"""
+
+
+def test_comments(tmp_path):
+    params = {"token_column": 1, "tag_column": 2}
+    assert read(tmp_path / "x", GERMEVAL, comment="#", **params) == [
+        (["Schartau", "sagte"], ["B-PER", "O"]),
+        (["#", "Bayern"], ["O", "B-ORG"]),
+    ]
+    message = complaint(lambda: read(tmp_path / "x", GERMEVAL, **params))
+    assert message.startswith(f"{tmp_path / 'x'}, line 2: 4 columns")
+    assert 'set "comment": "#"' in message
+    # Only ahead of a sentence: a word may start with the sign, and comments alone are no sentence.
+    text = "# a\n#\n\n# b\nx O\n# O\n\n-DOCSTART- O\n# c\ny O\n"
+    expected = [(["x", "#"], ["O", "O"]), (["y"], ["O"])]
+    assert read(tmp_path / "x", text, comment="#") == expected
+    assert read(tmp_path / "x", "# O\nx O\n") == [(["#", "x"], ["O", "O"])]
+
+
 @pytest.mark.parametrize(("name", "column"), [("token_column", 2), ("tag_column", -3)])
 def test_columns_that_are_not_there(tmp_path, name, column):
     message = complaint(lambda: read(tmp_path / "x", "\na O\n", **{name: column}))

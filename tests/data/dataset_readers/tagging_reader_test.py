@@ -1,5 +1,9 @@
 """What all readers have in common, seen through the one of columns."""
 
+import bz2
+import gzip
+import lzma
+import os
 from pathlib import Path
 from typing import Any, List, Optional
 
@@ -209,7 +213,7 @@ def test_bad_parameters(params, value):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
-@pytest.mark.parametrize("max_instances", [None, 0, 5, 100])
+@pytest.mark.parametrize("max_instances", [None, 1, 5, 100])
 def test_workers_share_the_sentences(tmp_path, n, max_instances):
     path = numbered(tmp_path / "x", 10)
     seen = []
@@ -259,6 +263,123 @@ def test_data_loader_with_workers():
     for _ in range(2):
         read = [m["words"] for batch in loader for m in batch["metadata"]]
         assert sorted(read) == sorted(expected)
+
+
+def test_lines_that_end_in_carriage_returns_alone(tmp_path):
+    (tmp_path / "x").write_bytes(b"a O\n\nb O\rc O\r\rd O\r")
+    message = complaint(lambda: ConllReader().sentences(tmp_path / "x"))
+    assert message.startswith(f"{tmp_path / 'x'}, line 3: a carriage return inside the line 'b O")
+    assert "LF or CRLF" in message
+
+
+def test_a_byte_order_mark_inside_a_file(tmp_path):
+    """As `cat a b > c` leaves it."""
+    (tmp_path / "x").write_bytes("\ufeffa O\n\n\ufeffb O\n".encode())
+    message = complaint(lambda: ConllReader().sentences(tmp_path / "x"))
+    assert message.startswith(f"{tmp_path / 'x'}, line 3: a byte order mark (U+FEFF)")
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("bzip2", bz2.compress),
+        ("xz", lzma.compress),
+        ("zip", lambda data: b"PK\x03\x04" + data),
+    ],
+)
+def test_packed_files(tmp_path, name, pack):
+    (tmp_path / "x").write_bytes(pack(b"a O\n"))
+    # In an encoding in which any bytes are text.
+    for encoding in ("utf-8", "iso-8859-1"):
+        message = complaint(lambda own=encoding: ConllReader(encoding=own).read(tmp_path / "x"))
+        assert (
+            message == f"{tmp_path / 'x'}: is packed ({name}). Unpack it, and name what was in it."
+        )
+    (tmp_path / "x").write_text("BZh9 O\n")
+    assert words(ConllReader(), tmp_path / "x") == ["BZh9"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x")
+    message = complaint(lambda: ConllReader().read(tmp_path / "x"))
+    assert message.startswith(f"{tmp_path / 'x'}: is not a regular file")
+
+
+def test_long_sentences(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("a O\n\n" + "b O\n" * 10 + "\n")
+    assert len(words(ConllReader(max_sentence_length=10), path)) == 11
+    message = complaint(lambda: ConllReader(max_sentence_length=9).sentences(path))
+    assert message.startswith(f"{path}, line 3: a sentence of more than 9 lines")
+    assert '"max_sentence_length"' in message
+    # One of 200,000 words is none too many, and a file without blank lines is one sentence.
+    path.write_text("b O\n" * 200_000)
+    assert len(words(ConllReader(), path)) == 200_000
+    path.write_text("b O\n" * 250_001)
+    assert "a sentence of more than 250,000 lines" in complaint(lambda: words(ConllReader(), path))
+
+
+@pytest.mark.parametrize("reader", ["structkd_conll", "unlabelled_text", "wikiann"])
+def test_a_long_line_is_refused_quickly_and_not_repeated(tmp_path, reader):
+    path = tmp_path / "x"
+    path.write_text("a\tO\n\n" + "b " * 20_000_000)
+    reader = DatasetReader.from_params(Params({"type": reader}))
+    message = complaint(lambda: list(reader.sentences(path))[2:])
+    assert message.startswith(f"{path}, line ")
+    assert len(message) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("type_", ["structkd_conll", "multilingual"])
+@pytest.mark.parametrize("most", [0, -1])
+def test_reading_nothing(type_, most):
+    params = {"type": type_, "max_instances": most}
+    if type_ == "multilingual":
+        params["reader"] = "structkd_conll"
+    with pytest.raises(ConfigurationError, match=f'"max_instances" .* is {most}, .* 1 or more'):
+        DatasetReader.from_params(Params(params))
+
+
+@pytest.mark.parametrize(
+    ("reader", "data"),
+    [
+        ("structkd_conll", "a O\n{long} x O\n"),
+        ("structkd_conll", "a O\n{long} O-X\n"),
+        ("structkd_conll", "a O\nx {long}\n"),
+        ("structkd_conll", "a O\nx I-{long}\nx L-{long}\n"),
+        ("structkd_conll", "a {long}\rx O"),
+        ("structkd_conll", "a O\n\n\ufeff{long}"),
+        ("wikiann", "{long}"),
+        ("wikiann", "en:a\tO\n{long}:b\tO\n"),
+        ("wikiann", "en:a\t{long}\n"),
+        ("universal_dependencies_pos", "{long}"),
+        ("universal_dependencies_pos", "{long}\ta\t_\tX\t_\t_\t_\t_\t_\t_"),
+        ("universal_dependencies_pos", "1\t{long}\t_\t_\t_\t_\t_\t_\t_\t_"),
+        ("universal_dependencies_pos", "2\t{long}\t_\tX\t_\t_\t_\t_\t_\t_"),
+        ("universal_dependencies_pos", "{digits}\ta\t_\tX\t_\t_\t_\t_\t_\t_"),
+        ("universal_dependencies_pos", "1-{digits}\ta\t_\tX\t_\t_\t_\t_\t_\t_"),
+        ("universal_dependencies_pos", "1.{digits}\ta\t_\tX\t_\t_\t_\t_\t_\t_"),
+        ("semeval_aspect", "{long}"),
+        ("semeval_aspect", "<{long}>"),
+        ("semeval_aspect", '<!DOCTYPE a [<!ENTITY b "{long}">]><a/>'),
+        (
+            "semeval_aspect",
+            '<sentence id="{long}"><text>a</text><Opinion target="{long}" to="{long}"/></sentence>',
+        ),
+        (
+            "semeval_aspect",
+            '<sentence><text>a</text><Opinion target="a" from="0" to="{digits}"/></sentence>',
+        ),
+    ],
+)
+def test_messages_quote_no_more_than_a_hundred_characters(tmp_path, reader, data):
+    path = tmp_path / "x"
+    path.write_bytes(data.format(long="x" * 5_000, digits="9" * 5_000).encode())
+    reader = DatasetReader.from_params(Params({"type": reader}))
+    message = complaint(lambda: reader.sentences(path))
+    assert message.startswith(str(path))
+    assert "x" * 101 not in message
+    assert "9" * 101 not in message
 
 
 def test_reading_is_lazy(tmp_path):

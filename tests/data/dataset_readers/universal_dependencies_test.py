@@ -98,5 +98,12 @@ def test_missing_xpos_and_bad_tag(tmp_path):
         UniversalDependenciesPosReader(tag="pos")
 
 
+def test_a_label_for_words_without_a_tag(tmp_path):
+    text = row(1, "a", "NOUN", "NN") + row(2, "b", "_", "_")
+    assert read(tmp_path / "x", text, missing_tag="X") == [(["a", "b"], ["NOUN", "X"])]
+    assert read(tmp_path / "x", text, tag="xpos", missing_tag="_") == [(["a", "b"], ["NN", "_"])]
+    assert '"missing_tag"' in complaint(lambda: read(tmp_path / "x", text))
+
+
 def test_comments_alone_are_no_sentence(tmp_path):
     assert "no sentences" in complaint(lambda: read(tmp_path / "x", "# a\n\n# b\n"))

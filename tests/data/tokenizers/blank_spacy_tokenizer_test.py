@@ -47,6 +47,27 @@ def test_missing_languages_fall_back_with_one_warning(language, caplog):
     assert "install" in record.getMessage()
 
 
+@pytest.mark.parametrize("language", ["xx", "qq", "ja", "th"])
+def test_scripts_without_spaces_are_split_into_characters(language):
+    text = "今天很好。OK, ひらコー ที่รัก"
+    tokens = BlankSpacyTokenizer(language).tokenize(text)
+    # Marks, such as Thai vowels above, stay with their characters.
+    expected = ["今", "天", "很", "好", "。", "OK", ",", "ひ", "ら", "コ", "ー", "ที่", "รั", "ก"]
+    assert [token.text for token in tokens] == expected
+    assert [text[token.idx : token.idx_end] for token in tokens] == expected
+    assert [t.text for t in BlankSpacyTokenizer("zh").tokenize("今天OK")] == ["今", "天", "O", "K"]
+    # Where a language is named whose rules are there, these decide.
+    assert [t.text for t in BlankSpacyTokenizer("en").tokenize("今天 OK")] == ["今天", "OK"]
+
+
+def test_long_texts_take_no_quadratic_time():
+    """Each of these took spaCy hours, or it refused them."""
+    assert len(BlankSpacyTokenizer("en").tokenize("(" * 100_000)) == 100_000
+    tokens = BlankSpacyTokenizer("en").tokenize("x" * 1_000_001)
+    assert "".join(str(token.text) for token in tokens) == "x" * 1_000_001
+    assert [(t.idx, t.idx_end) for t in tokens[:2]] == [(0, 250), (250, 500)]
+
+
 def test_from_params_cache_and_pickle():
     tokenizer = Tokenizer.from_params(Params({"type": "blank_spacy", "language": "es"}))
     assert isinstance(tokenizer, BlankSpacyTokenizer)
