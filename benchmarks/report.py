@@ -48,6 +48,7 @@ def environment(results: Results) -> str:
         *([found["gpu"]] if found["gpu"] else []),
         f"{found['threads']} thread{'s' if found['threads'] > 1 else ''}",
         f"load average {found['load']:.1f} at the start",
+        *([f"revision {found['revision']}"] if found.get("revision") else []),
         f"Python {found['python']}",
         *versions,
     ]

@@ -1,6 +1,6 @@
 """
-The `distillation-suite` subcommand trains teachers, a baseline and students by several objectives
-and with several seeds, evaluates them all, and reports how they compare.
+The `distillation-suite` subcommand trains teachers, a baseline and students with several objectives
+and seeds, evaluates them all, and reports how they compare.
 """
 
 import argparse
@@ -49,9 +49,9 @@ class DistillationSuite(Subcommand):
 def _run_from_args(args: argparse.Namespace) -> None:
     # As AllenNLP's own commands do: a suite has thousands of parameters.
     logging.getLogger("allennlp.common.params").disabled = True
-    # Without it, a request to end would end us before our runs.
+    # Otherwise a SIGTERM would end this process before it can stop its runs.
     install_sigterm_handler()
-    # A terminal gets a live display, unless lines of their own are asked for.
+    # A terminal gets a live display, unless separate lines are asked for.
     console = Console(force_terminal=False if args.file_friendly_logging else None)
     suite = Suite.from_file(args.suite_path, args.overrides)
     try:

@@ -1,4 +1,4 @@
-"""The results of a suite, put together: what each row and each group of teachers scores."""
+"""The results of a suite, summarised: what each row and each group of teachers scores."""
 
 import json
 import statistics
@@ -34,7 +34,7 @@ Epoch = TypedDict(
 
 
 class Run(TypedDict):
-    """One training run. What follows `directory` is there only if the run is done."""
+    """One training run. The keys after `directory` are there only once the run is done."""
 
     kind: Literal["teacher", "student"]
     group: Optional[str]
@@ -56,7 +56,7 @@ class Run(TypedDict):
 
 
 class Results(TypedDict):
-    """What `results.json` holds."""
+    """The content of `results.json`."""
 
     suite: SuiteSummary
     environment: Dict[str, Any]
@@ -64,7 +64,7 @@ class Results(TypedDict):
 
 
 class Column(NamedTuple):
-    """The mean over some languages, or the score of one."""
+    """A column of the tables: one language, or the mean over several."""
 
     title: str
     languages: List[str]
@@ -101,7 +101,7 @@ class System:
 
     name : `str`
     planned : `List[Run]`
-        All runs of it, also those that are waiting or have failed.
+        All its runs, including those that are waiting or have failed.
     samples : `Dict[Optional[int], Scores]`
         The scores by seed. A group of teachers, which has no seeds, is a single sample.
     """
@@ -129,7 +129,7 @@ class Comparison:
     # Parameters
 
     results : `Results`
-        May be partial: what has no finished runs has no scores.
+        May be partial: a system without finished runs has no scores.
     """
 
     def __init__(self, results: Results) -> None:
@@ -161,13 +161,13 @@ class Comparison:
             ) from None
         except json.JSONDecodeError as error:
             raise ConfigurationError(
-                f"{path} is not JSON ({error}): run `allennlp distillation-suite` again, which "
-                "writes it anew"
+                f"{path} is not JSON ({error}): run `allennlp distillation-suite` again to "
+                "rewrite it"
             ) from error
 
     @property
     def metric(self) -> str:
-        """As it is written in a text."""
+        """The name of the metric in running text."""
         return {"f1-measure": "F1"}.get(self.suite["metric"], self.suite["metric"])
 
     @property
@@ -175,7 +175,7 @@ class Comparison:
         return [*self.teachers.values(), *self.rows]
 
     def gains(self, row: System, column: Column) -> Dict[Optional[int], float]:
-        """What the row is above the baseline of the same seed, by seed."""
+        """By how much the row beats the baseline with the same seed, by seed."""
         baseline = self.baseline.values(column)
         values = row.values(column).items()
         return {seed: value - baseline[seed] for seed, value in values if seed in baseline}
@@ -206,8 +206,9 @@ class Comparison:
 
     def _teachers(self, group: str) -> System:
         """
-        A language's score is the mean over its own teachers, a zero-shot language's over all. It is
-        missing until all of these are done: the mean over some is another one.
+        The score of a language is the mean over its own teachers, that of a zero-shot language the
+        mean over all teachers. It is missing until all of them are done: a mean over some of them
+        would be another quantity.
         """
         planned = [run for run in self.results["runs"] if run["group"] == group]
         merged: Scores = {}
@@ -230,7 +231,7 @@ def mean_of(values: Iterable[float]) -> Optional[float]:
 
 
 def best_of(systems: Sequence[System], column: Column) -> Optional[System]:
-    """The first of the best ones, if any has a score."""
+    """The best system, the first of several; `None` if none has a score."""
     means = {system.name: spread.mean for system in systems if (spread := system.spread(column))}
     scored = [system for system in systems if system.name in means]
     return max(scored, key=lambda system: means[system.name], default=None)

@@ -1,4 +1,4 @@
-"""What results were made with: the machine, the versions, and the revision of this package."""
+"""The circumstances of a result: machine, versions, and revision of this package."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ def machine() -> Dict[str, Any]:
 
 
 def versions(packages: Sequence[str]) -> Dict[str, str]:
-    """Of Python, and of those packages that are installed."""
+    """The versions of Python and of those packages that are installed."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -34,12 +34,12 @@ def versions(packages: Sequence[str]) -> Dict[str, str]:
 
 def revision(directory: Path = _PACKAGE) -> Optional[str]:
     """
-    The Git commit of the files in a directory, by default of this package, with `-dirty` after it
-    if tracked files differ from it. `None` for files that are not under version control, such as
-    those of an installed package.
+    The Git commit of a directory, by default this package's, with `-dirty` appended if tracked
+    files differ from it. `None` for files that are not under version control, such as those of an
+    installed package.
     """
     try:
-        # Not that of a repository that the directory lies in without belonging to it.
+        # The directory may lie in a repository without being part of it.
         _git(directory, "ls-files", "--error-unmatch", ".")
         return _git(directory, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):

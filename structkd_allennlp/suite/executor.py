@@ -1,4 +1,4 @@
-"""Where the jobs of a suite run: here, in processes of their own on this machine."""
+"""Where the jobs of a suite run: here, in processes on this machine."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ _LINES_OF_LOG = 15
 
 
 class JobFailed(Exception):
-    """With the last lines of the job's log."""
+    """Says so with the last lines of the job's log."""
 
 
 class Executor(ABC):
@@ -48,7 +48,8 @@ class Executor(ABC):
     @abstractmethod
     def submit(self, step: Step[Any], directory: Path) -> "Future[Dict[str, Any]]":
         """
-        Starts a step. Its log is to be found at `log_of`, and what it leaves where its job says.
+        Starts a step. Its log goes to `log_of(step, directory)`, and its files go where its job
+        says.
 
         # Parameters
 
@@ -58,12 +59,12 @@ class Executor(ABC):
 
         # Returns
 
-        `Future[Dict[str, Any]]` : what the step has left, or `JobFailed`.
+        `Future[Dict[str, Any]]` : the run's record, or the exception `JobFailed`.
         """
 
     @abstractmethod
     def stop(self) -> None:
-        """Ends all that still runs. Nothing is submitted after it."""
+        """Ends whatever still runs. Nothing is submitted afterwards."""
 
     def run(
         self,
@@ -73,17 +74,17 @@ class Executor(ABC):
     ) -> None:
         """
         Runs all steps that are not done yet. A step that fails blocks those that need it, and no
-        others. However this ends, nothing runs any more, and what did not get to its end is waiting
-        again.
+        others. However this method ends, nothing runs afterwards, and steps that did not finish are
+        waiting again.
 
         # Parameters
 
         steps : `Sequence[Step]`
-            Of those that can be run, the first ones come first.
+            Those that come first are started first, as soon as they can be.
         directory : `Path`
             Of the suite.
         on_event : `Callable[[Step], None]`
-            Called, in this thread, with every step whose state has changed.
+            Called with every step whose state has changed, in the thread that called `run`.
         """
         pending = [step for step in steps if step.state == "waiting"]
         order = {step: i for i, step in enumerate(pending)}
@@ -138,7 +139,7 @@ def log_of(step: Step[Any], directory: Path) -> Path:
 class LocalExecutor(Executor):
     """
     Runs each job in a process of its own on this machine. Where there are GPUs, each job gets one;
-    else they share the processor's cores.
+    otherwise the jobs share the processor's cores.
 
     # Parameters
 
@@ -181,7 +182,7 @@ class LocalExecutor(Executor):
             while self._alive() and time.monotonic() < deadline:
                 time.sleep(0.05)
         finally:
-            # Also if we are told once more to end.
+            # Also on a second Ctrl-C, in the middle of the wait.
             self._signal(signal.SIGKILL)
             self._pool.shutdown(cancel_futures=True)
 
@@ -206,12 +207,12 @@ class LocalExecutor(Executor):
                 raise JobFailed("stopped before it began")
             process = subprocess.Popen(
                 _worker_command(job_file),
-                # When this process ends in whatever way, the worker reads the end of this.
+                # However this process ends, the worker then sees its input end, and ends too.
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=variables,
-                # A Ctrl-C is ours to deal with.
+                # A Ctrl-C is for this process alone.
                 start_new_session=True,
             )
             self._processes.append(process)
@@ -232,11 +233,11 @@ def _worker_command(job_file: Path) -> List[str]:
 
 
 def _prepare(step: Step[Any], directory: Path) -> Path:
-    """Writes what the worker is told, and returns where that is."""
+    """Writes the file that tells the worker what to do, and returns its path."""
     path = directory / f"{step.name}.job.json"
     job = step.job
     if isinstance(job, TrainJob) and _last_digest(path) != job.entry.digest:
-        # It was another configuration, so there is nothing in it to go on from.
+        # It holds another configuration's run, which nothing can go on from.
         shutil.rmtree(job.directory, ignore_errors=True)
     write_json(path, asdict(job))
     return path

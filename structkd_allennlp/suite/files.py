@@ -9,11 +9,11 @@ RUN_NAME, COUNTS_NAME = "run.json", "counts.json"
 
 
 def finished_run(directory: Path) -> Optional[Dict[str, Any]]:
-    """What a finished run has left."""
+    """The record of a finished run, or `None` if it is not finished."""
     try:
         run = read_json(directory / RUN_NAME)
     except (OSError, ValueError):
         return None
-    # One of these may have been deleted to save space, or to have it made again.
+    # These may have been deleted, to save space or to have them made again.
     files = (directory / name for name in ("model.tar.gz", COUNTS_NAME))
     return run if all(file.exists() for file in files) else None

@@ -38,7 +38,7 @@ _SEEDS = ("random_seed", "numpy_seed", "pytorch_seed")
 @dataclass(frozen=True)
 class Entry:
     """
-    Which run it is, in the words of `results.json`.
+    Which run it is, with the keys of `results.json`.
 
     # Parameters
 
@@ -47,7 +47,7 @@ class Entry:
     directory : `str`
         Within that of the suite.
     digest : `str`
-        Of all that makes the model what it is.
+        Of everything that determines the model.
     objective : `Dict[str, Any]`, optional
     group, language, index : optional
         A teacher's group, its language, and its number, from 1, in an ensemble or among folds.
@@ -70,7 +70,7 @@ class Entry:
 @dataclass(frozen=True)
 class TrainJob:
     """
-    Trains a model, unless that is done, and evaluates it.
+    Train a model, unless that is done, and evaluate it.
 
     # Parameters
 
@@ -79,12 +79,12 @@ class TrainJob:
         The model's serialization directory.
     config : `Config`
     tests : `Dict[str, str]`
-        By language, what to evaluate it on.
+        The test file of each language.
     metric : `str`
     evaluation_digest : `str`
-        Of all that the scores depend on beside the model.
+        Of everything beside the model that determines the scores.
     include_package : `List[str]`
-        What else to import.
+        Further packages to import.
     """
 
     entry: Entry
@@ -96,12 +96,12 @@ class TrainJob:
     include_package: List[str]
 
     def trained(self) -> Optional[Dict[str, Any]]:
-        """What a finished run of this configuration has left, whatever it was evaluated on."""
+        """The record of a finished run of this configuration, whatever it was evaluated on."""
         run = finished_run(Path(self.directory))
         return run if run is not None and run["digest"] == self.entry.digest else None
 
     def done(self) -> Optional[Dict[str, Any]]:
-        """The same, if it was evaluated on just this."""
+        """The same record, if it was also evaluated on exactly these tests."""
         run = self.trained()
         if run is None or run["evaluation_digest"] != self.evaluation_digest:
             return None
@@ -111,13 +111,13 @@ class TrainJob:
 @dataclass(frozen=True)
 class TargetsJob:
     """
-    Fills the target store of each of these configurations.
+    Fill the target store of each of these configurations.
 
     # Parameters
 
     fill : `List[Config]`
     include_package : `List[str]`
-        What else to import.
+        Further packages to import.
     """
 
     fill: List[Config]
@@ -129,7 +129,7 @@ J = TypeVar("J", TrainJob, TargetsJob)
 
 
 def job_of(values: Mapping[str, Any]) -> Job:
-    """From `dataclasses.asdict` of a job."""
+    """The inverse of `dataclasses.asdict`."""
     if "fill" in values:
         return TargetsJob(**values)
     return TrainJob(**{**values, "entry": Entry(**values["entry"])})
@@ -146,16 +146,16 @@ class Step(Generic[J]):
         Also its path in the directory of the suite, without the ending of its log.
     job : `Job`
     like : `str`
-        Steps that are alike in this take about as long.
+        Steps of the same kind, which take about equally long, have the same.
     needs : `Sequence[Step]`
         Those that have to succeed before.
     after : `Sequence[Step]`
-        Those that are worth waiting for, whether they succeed or not.
+        Those that have to end before, whether they succeed or not.
     state : `str`
-        `"blocked"` is what a failure of what it needs makes of it.
+        A step is `"blocked"` if one that it needs has failed.
     error : `str`, optional
     result : `Dict[str, Any]`
-        What it has left, once it is done.
+        The run's record, once it is done.
     """
 
     name: str
@@ -176,15 +176,15 @@ def digest(value: Any) -> str:
 
 def plan(suite: Suite, directory: Path, packages: Sequence[str] = ()) -> List[Step[Any]]:
     """
-    All that a suite consists of, in the order in which it is worth doing: the teachers, their
-    scores of the training data, and the students, seed by seed. What has been done is marked so.
+    All steps of a suite, in the order in which they are best run: the teachers, their scores of the
+    training data, and the students, seed by seed. Those that have been done are marked as done.
 
     # Parameters
 
     suite : `Suite`
     directory : `Path`
     packages : `Sequence[str]`, optional
-        What else the jobs have to import.
+        Further packages that the jobs import.
     """
     planner = _Planner(suite, directory, packages)
     groups = {group: planner.teachers(group) for group in suite.teachers}
@@ -212,7 +212,7 @@ class _Planner:
         self._suite = suite
         self._directory = directory
         self._packages = list(packages)
-        # A test file may be large, and each is that of many runs.
+        # Test files may be large, and many runs share them.
         self._contents = {
             path: hashlib.sha256(file_of(path).read_bytes()).hexdigest()
             for path in {**suite.test, **suite.zero_shot}.values()
@@ -245,7 +245,7 @@ class _Planner:
         if row.teachers is not None:
             group = groups[row.teachers]
             needs = _all(group)
-            # Where the teachers and their scores lie is no part of what the student is.
+            # Where the teachers and their scores lie makes no difference to the student.
             store = {**(config["model"].get("target_store") or {}), "directory": None}
             identity = _with_model(
                 config,
@@ -276,7 +276,7 @@ class _Planner:
     def fill(
         self, name: str, teachers: _Group, students: Sequence[Step[TrainJob]]
     ) -> Optional[Step[TargetsJob]]:
-        """A group's scores for those students of it that have yet to be trained, if any."""
+        """Scores the training data of a group's students, if any has yet to be trained."""
         own = [step for step in students if step.job.entry.teachers == name]
         if all(step.job.trained() is not None for step in own):
             return None
@@ -294,7 +294,7 @@ class _Planner:
     def _archives(
         self, name: str, group: _Group, value: Callable[[TrainJob], str]
     ) -> Dict[str, Any]:
-        """The teachers of a group in the form of the suite, each by some value of its job."""
+        """The teachers of a group as the suite writes them, each replaced by a value of its job."""
         return {
             language: with_configs_replaced(
                 self._suite.teachers[name][language], [value(step.job) for step in steps]
@@ -324,7 +324,7 @@ class _Planner:
 
 
 def _identity(config: Config) -> Config:
-    """Without what makes no other model of it."""
+    """The part of a configuration that determines the model."""
     callbacks = config["trainer"].get("callbacks") or []
     others = [callback for callback in callbacks if callback not in RECORDING_CALLBACKS]
     if others == callbacks:

@@ -64,7 +64,7 @@ Style = Dict[str, Any]
 
 
 def plots(comparison: Comparison) -> List[Plot]:
-    """All the plots that there are results for."""
+    """All plots that there are results for."""
     import matplotlib
 
     with matplotlib.rc_context(SETTINGS):
@@ -157,8 +157,8 @@ class _Plots:
                 figures[name] = figure
         return _plot(
             "Gain over the baseline",
-            "Difference to the baseline of the same seed; mean and standard deviation over seeds. "
-            "All panels have the same scale.",
+            "Difference from the baseline with the same seed; mean and standard deviation over "
+            "seeds. All panels have the same scale.",
             figures,
         )
 

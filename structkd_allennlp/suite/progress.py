@@ -1,4 +1,4 @@
-"""What goes on in a suite: live in a terminal, line by line elsewhere."""
+"""The progress of a suite: live in a terminal, line by line elsewhere."""
 
 import time
 from contextlib import AbstractContextManager, suppress
@@ -59,7 +59,7 @@ class SuiteProgress(AbstractContextManager["SuiteProgress"]):
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, step: Step[Any]) -> None:
-        """Shows that the state of a step has changed."""
+        """Reports a change of a step's state."""
         log = log_of(step, self._directory)
         if step.state == "running":
             self._started[step.name] = time.monotonic()
@@ -81,7 +81,7 @@ class SuiteProgress(AbstractContextManager["SuiteProgress"]):
             )
 
     def look(self) -> None:
-        """Brings the bars up to date."""
+        """Updates the bars."""
         states = [f"{n} {state}" for state in _STATES if (n := self._count(state))]
         self._bars.update(
             self._total,
@@ -92,7 +92,7 @@ class SuiteProgress(AbstractContextManager["SuiteProgress"]):
             task = self._tasks.get(step.name)
             if task is not None:
                 completed, total, what = _progress_of(step)
-                # It may have ended just now, as this is another thread.
+                # This is another thread, so the step may have ended just now.
                 with suppress(KeyError):
                     self._bars.update(task, completed=completed, total=total, what=what)
 
@@ -100,7 +100,7 @@ class SuiteProgress(AbstractContextManager["SuiteProgress"]):
         return sum(step.state == state for step in self._steps)
 
     def _time_left(self) -> str:
-        """As far as the runs that are done tell."""
+        """Estimated from the runs that are done."""
         left = 0.0
         for step in self._steps:
             if isinstance(step.job, TrainJob) and step.state in ("waiting", "running"):
@@ -121,7 +121,7 @@ class SuiteProgress(AbstractContextManager["SuiteProgress"]):
 
 
 class _Bars(Progress):
-    """Shown in a terminal only. Looks at the runs whenever it is drawn."""
+    """Shown in a terminal only. Updates itself whenever it is drawn."""
 
     def __init__(self, progress: SuiteProgress, console: Console) -> None:
         self._progress = progress
@@ -143,7 +143,7 @@ class _Bars(Progress):
 
 
 def _progress_of(step: Step[Any]) -> Tuple[int, Optional[int], str]:
-    """How many epochs are done, of how many, and what is going on."""
+    """The number of epochs done, their total, and what the job is doing."""
     if not isinstance(step.job, TrainJob):
         return 0, None, "scoring the training data"
     directory = Path(step.job.directory)

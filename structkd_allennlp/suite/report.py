@@ -21,7 +21,7 @@ class Report:
 
     comparison : `Comparison`
     statistics : `Statistics`
-        Of the comparison.
+        Its tests of significance.
     """
 
     def __init__(self, comparison: Comparison, statistics: Statistics) -> None:
@@ -41,19 +41,19 @@ class Report:
         }
 
     def write_markdown(self, directory: Path) -> None:
-        """Writes `report.md`, and the plots that it shows in the folder `plots`."""
+        """Writes `report.md` and, in the folder `plots`, the plots that it shows."""
         folder = directory / PLOTS_FOLDER
         folder.mkdir(exist_ok=True)
         images = {folder / f"{plot.name}.svg": plot.image() for plot in self._plots}
         for path, image in images.items():
             write_text(path, image)
         self._write(directory / "report.md")
-        # Of an earlier report.
+        # What an earlier report has left.
         for path in set(folder.glob("*.svg")) - set(images):
             path.unlink()
 
     def write_page(self, directory: Path) -> None:
-        """Writes `report.html`, which has everything in itself."""
+        """Writes `report.html`, a page that needs no other file."""
         self._write(directory / "report.html")
 
     def _write(self, path: Path) -> None:
@@ -63,18 +63,18 @@ class Report:
 def write_report(directory: Path) -> None:
     """
     Writes `report.md` with its plots, `report.html` and `statistics.json` from the results of a
-    suite, which may be partial. `statistics.json` has what is computed from the counts of single
-    sentences, for whoever has the results without these.
+    suite, which may be partial. `statistics.json` holds what is computed from the counts of single
+    sentences, for those who have the results without the counts.
 
     # Parameters
 
     directory : `Path`
-        Of the suite, with `results.json` and the directories of its runs.
+        The suite's, with `results.json` and the directories of its runs.
 
     # Raises
 
-    `ConfigurationError` if there are no results, and if the counts of a finished run are missing or
-    are of other sentences than the baseline's.
+    `ConfigurationError` if there are no results, or if the counts of a finished run are missing or
+    count other sentences than the baseline's.
     """
     comparison = Comparison.read(directory)
     statistics = statistics_of(comparison, directory)
@@ -85,7 +85,7 @@ def write_report(directory: Path) -> None:
 
 
 def _markdown(text: Any) -> str:
-    """Text that is neither markup nor the end of a table's cell."""
+    """Escapes whatever Markdown, or a cell of its tables, would take for markup."""
     return re.sub(r"([\\`*|]|<(?=\S))", r"\\\1", str(text))
 
 

@@ -1,4 +1,4 @@
-"""Runs a suite: does what is not done yet, and writes the results and the report."""
+"""Runs a suite: whatever is not done yet, then the results and the report."""
 
 import logging
 from contextlib import AbstractContextManager
@@ -30,7 +30,7 @@ def run_suite(
     console: Optional[Console] = None,
 ) -> List[str]:
     """
-    Does all of a suite that is not done yet, and writes its results and its report. A run that
+    Runs whatever of a suite is not done yet, and writes its results and its report. A run that
     fails stops only what depends on it.
 
     # Parameters
@@ -46,12 +46,12 @@ def run_suite(
 
     # Returns
 
-    `List[str]` : what failed, and what could not be done for that reason.
+    `List[str]` : what failed, and what could not run for that reason.
 
     # Raises
 
-    `ConfigurationError` for a directory that cannot be made, or in which another process runs a
-    suite.
+    `ConfigurationError` for a directory that cannot be created, or in which another process is
+    running a suite.
     """
     with _lock(directory):
         steps = plan(suite, directory, packages)
@@ -92,24 +92,24 @@ def run_suite(
 
 
 def _lock(directory: Path) -> AbstractContextManager[Any]:
-    """Makes the directory and locks it until the context ends."""
+    """Creates the directory, and locks it until the context ends."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"{directory} cannot be made ({error.strerror}): choose another directory"
+            f"{directory} cannot be created ({error.strerror}): choose another directory"
         ) from error
     try:
         return FileLock(str(directory / "suite.lock")).acquire(timeout=0)
     except Timeout as error:
         raise ConfigurationError(
-            f"{directory}: another process runs a suite in this directory: wait for it, stop it, "
-            "or choose another directory"
+            f"{directory}: another process is running a suite in this directory: wait for it, stop "
+            "it, or choose another directory"
         ) from error
 
 
 def _is_run(step: Step[Any]) -> bool:
-    """Whether it trains a model, and so has an entry in the results."""
+    """Whether it trains a model, and so appears in the results."""
     return isinstance(step.job, TrainJob)
 
 

@@ -1,4 +1,4 @@
-"""How sure a suite's differences to its baseline are."""
+"""Whether the rows of a suite really differ from its baseline."""
 
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
@@ -17,11 +17,11 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 
 Counts = Dict[str, np.ndarray]
-"""By language, those of each sentence."""
+"""By language, the counts of each sentence."""
 
 
 class Difference(TypedDict):
-    """Between a row and the baseline, over the seeds that both have."""
+    """The difference between a row and the baseline, over the seeds that both have."""
 
     difference: float
     low: float
@@ -38,7 +38,7 @@ class RowStatistics(TypedDict):
 
 
 Statistics = Dict[str, RowStatistics]
-"""By row, all but the baseline: what `statistics.json` holds."""
+"""By row, without the baseline: the content of `statistics.json`."""
 
 
 def statistics_of(comparison: Comparison, directory: Path) -> Statistics:
@@ -47,11 +47,11 @@ def statistics_of(comparison: Comparison, directory: Path) -> Statistics:
 
     comparison : `Comparison`
     directory : `Path`
-        Of the suite, with the counts of its runs.
+        The suite's, with the counts of its runs.
 
     # Raises
 
-    `ConfigurationError` if the counts of a finished run are missing, or are of other sentences than
+    `ConfigurationError` if the counts of a finished run are missing, or count other sentences than
     the baseline's.
     """
     baseline = _counts(comparison.baseline, directory)
@@ -84,22 +84,22 @@ def read_statistics(directory: Path) -> Statistics:
     """
     # Raises
 
-    `ConfigurationError` if `directory` has none.
+    `ConfigurationError` if `directory` has no statistics.
     """
     path = directory / STATISTICS_NAME
     try:
         return read_json(path)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{path} cannot be read ({error}): copy it from the suite's directory, where the "
-            "report is"
+            f"{path} cannot be read ({error}): copy it from the suite's directory, where it "
+            "lies beside the report"
         ) from error
 
 
 class BootstrapTest(NamedTuple):
     """
-    A difference in percentage points, its confidence interval, and the two-sided p-value of there
-    being none.
+    A difference in percentage points, its confidence interval, and the two-sided p-value under the
+    hypothesis that there is none.
     """
 
     difference: float
@@ -109,7 +109,7 @@ class BootstrapTest(NamedTuple):
 
 
 class BootstrapTests(NamedTuple):
-    """Of the mean over the seeds, and of each seed on its own."""
+    """For the mean over the seeds, and for each seed on its own."""
 
     mean: BootstrapTest
     by_seed: List[BootstrapTest]
@@ -117,23 +117,23 @@ class BootstrapTests(NamedTuple):
 
 def paired_bootstrap(row: Sequence[np.ndarray], baseline: Sequence[np.ndarray]) -> BootstrapTests:
     """
-    Tests whether the difference would be there on other sentences of the same kind, for these
-    trained models. What another seed would change it does not see. Every seed is tested on the
-    same resampled sentences, so the mean over seeds is paired too.
+    Tests whether these trained models would also differ on other sentences of the same kind. It
+    says nothing about other seeds. All seeds are tested on the same resamples of the sentences, so
+    the mean over seeds is paired too.
 
     # Parameters
 
     row, baseline : `Sequence[np.ndarray]`
-        For each seed `(sentences, 2 or 3)`, the counts of
-        `structkd_allennlp.training.metrics.score`, of the same sentences throughout.
+        For each seed, `(sentences, 2 or 3)`: the counts that `training.metrics.score` takes, of the
+        same sentences throughout.
     """
     systems = np.stack([*row, *baseline])
     sentences, quantities = systems.shape[1:]
     parts = systems.transpose(0, 2, 1).reshape(-1, sentences).astype(float)
 
     def differences(indices: np.ndarray, axis: int) -> np.ndarray:
-        # A resample is how often it has each sentence. Sums over it are then one matrix product,
-        # an order of magnitude faster than picking the sentences for each system (paired=True).
+        # A resample is a vector that says how often it has each sentence. Sums over it are then one
+        # matrix product, ten times faster than picking sentences for each system (paired=True).
         resamples = indices.reshape(-1, sentences)
         weights = np.stack([np.bincount(one, minlength=sentences) for one in resamples])
         sums = (parts @ weights.T.astype(float)).reshape(2, len(row), quantities, -1)
@@ -167,16 +167,16 @@ def paired_bootstrap(row: Sequence[np.ndarray], baseline: Sequence[np.ndarray]) 
 
 def paired_t_test(row: Sequence[float], baseline: Sequence[float]) -> Optional[float]:
     """
-    Tests whether the difference would be there with other seeds, on these sentences.
+    Tests whether models trained with other seeds would also differ on these sentences.
 
     # Parameters
 
     row, baseline : `Sequence[float]`
-        A score for each seed.
+        One score per seed.
 
     # Returns
 
-    `Optional[float]` : the two-sided p-value; `None` for fewer than two seeds, which say nothing.
+    `Optional[float]` : the two-sided p-value; `None` for fewer than two seeds.
     """
     if len(row) < 2:
         return None
@@ -224,7 +224,7 @@ def _counts(system: System, directory: Path) -> Dict[int, Counts]:
             content = read_json(path)
         except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"{path} cannot be read ({error}): run the suite again, which makes it anew"
+                f"{path} cannot be read ({error}): run the suite again to make it"
             ) from error
         counts[seed] = {language: np.asarray(own) for language, own in content.items()}
     return counts
@@ -232,7 +232,7 @@ def _counts(system: System, directory: Path) -> Dict[int, Counts]:
 
 def _p_value(differences: np.ndarray) -> float:
     """
-    Twice the share of resamples on the other side of 0. What was measured counts as one more
+    Twice the share of resamples on the other side of 0. The measured difference counts as one more
     resample, so that p is never 0.
     """
     other_side = min((differences <= 0).sum(), (differences >= 0).sum())

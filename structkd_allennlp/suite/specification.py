@@ -1,4 +1,4 @@
-"""What a suite of experiments consists of, and whether it can be run at all."""
+"""The specification of a suite: what it compares, and the checks that it can be run at all."""
 
 import re
 from copy import deepcopy
@@ -37,7 +37,7 @@ METRICS = ("f1-measure", "accuracy")
 S = TypeVar("S", bound="_Section")
 
 _REMEDIES = {
-    str: "write it as text",
+    str: "write a string",
     int: "write an integer",
     list: "give a list",
     dict: "it must be an object",
@@ -64,7 +64,7 @@ class _Section(FromParams):
             if key in params:
                 continue
             if one.default_factory is not MISSING:
-                # AllenNLP would take the sign for "has a factory" for the value.
+                # AllenNLP would take the marker "has a factory" for the value.
                 params[key] = one.default_factory()
             elif one.default is MISSING:
                 raise ConfigurationError(f"{where} lacks the key {key!r}: add it")
@@ -98,7 +98,7 @@ class Row(_Section):
 @dataclass(frozen=True)
 class Suite(_Section):
     """
-    A comparison: teachers, a baseline and other ways to train the student, each with several seeds.
+    A comparison of ways to train a student: with teachers and without, each with several seeds.
 
     # Parameters
 
@@ -120,8 +120,8 @@ class Suite(_Section):
 
     # Raises
 
-    `ConfigurationError` for whatever would make a run fail or a comparison void, as far as that can
-    be told without running anything.
+    `ConfigurationError` for whatever would make a run fail or the comparison void, as far as it can
+    be seen before anything runs.
     """
 
     title: str
@@ -145,8 +145,8 @@ class Suite(_Section):
                 _refuse(
                     f"zero_shot.{language}",
                     self.zero_shot[language],
-                    'the language is in "test" too: name it in one of them, "zero_shot" being for '
-                    "languages that nothing is trained on",
+                    'the language is also in "test": keep it in one of them ("zero_shot" is for '
+                    "languages that nothing is trained on)",
                 )
         for group, by_language in self.teachers.items():
             _check_group(f"teachers.{group}", group, by_language, self.languages)
@@ -166,7 +166,7 @@ class Suite(_Section):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "the suite") -> "Suite":
-        """`source` is for messages."""
+        """`source` is what errors call it, such as the path of its file."""
         try:
             return cls.from_params(Params(deepcopy(dict(values))))
         except ConfigurationError as error:
@@ -230,8 +230,8 @@ def _check_name(key: str, name: str) -> None:
         _refuse(
             key,
             name,
-            "it becomes the name of a folder: use letters, digits and any of _ . + - only, not "
-            "starting with one of the last three",
+            "it becomes the name of a folder: use only letters, digits and _ . + -, and start with "
+            "none of the last three",
         )
 
 
@@ -242,7 +242,7 @@ def _check_different(key: str, names: List[str]) -> None:
             _refuse(
                 f"{key}: the name",
                 name,
-                "another one has it (but for upper and lower case): use another name",
+                "it is taken (upper and lower case count as the same): use another name",
             )
 
 
@@ -281,7 +281,7 @@ def _check_group(
             _refuse(where, teacher, "the list is empty: give one configuration or more")
         if "folds" in teacher:
             if len(teacher) > 1:
-                _refuse(where, teacher, '"folds" goes with no other key: leave these out')
+                _refuse(where, teacher, '"folds" goes with no other key: remove the others')
             where += ".folds"
             if not isinstance(configs, list) or len(configs) < 2:
                 _refuse(where, configs, "cross-fitting needs a list of 2 configurations or more")
@@ -318,7 +318,7 @@ def _check_row(key: str, row: Row, groups: List[str]) -> None:
             _refuse(
                 f"{key}.config.model.type",
                 type_,
-                'only a structure_kd learns from teachers: make it one, or leave out "teachers"',
+                'only a structure_kd learns from teachers: make it one, or remove "teachers"',
             )
     elif type_ == "structure_kd":
         _refuse(
@@ -341,7 +341,7 @@ def _check_config(key: str, config: Any) -> None:
         _refuse(
             f"{key}.distributed",
             config["distributed"],
-            "a suite trains each model in one process, several models at a time: leave it out",
+            "a suite trains each model in one process, several models at a time: remove it",
         )
     for name in ("train_data_path", "validation_data_path"):
         if config.get(name) is None:

@@ -19,13 +19,14 @@ def element(label: str, figure: "Figure") -> str:
     # Parameters
 
     label : `str`
-        What a screen reader says. Elements of one page need different ones.
+        What a screen reader says. Elements of one page need different labels.
     figure : `Figure`
     """
     import matplotlib
 
     file = io.StringIO()
-    # What is referred to by id has the hash of its content and of this. A page has many figures.
+    # The ids of shapes are hashes of their content and of this salt, so figures of one page do not
+    # share any.
     with matplotlib.rc_context({"svg.hashsalt": label}):
         figure.savefig(
             file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -34,7 +35,7 @@ def element(label: str, figure: "Figure") -> str:
     view_box = re.search(r'viewBox="[^"]*"', svg)
     assert view_box is not None
     body = svg[svg.index("</style>\n </defs>") + len("</style>\n </defs>") :]
-    # What makes up a third of it: names of groups, turns by 0 degrees, and the font of every text.
+    # These make up a third of the text: ids of groups, rotations by 0 degrees, repeated fonts.
     for pattern, replacement in (
         (r'<g id="[^"]*"', "<g"),
         (r' transform="rotate\(-?0 [^"]*"', ""),
@@ -52,7 +53,7 @@ def element(label: str, figure: "Figure") -> str:
 
 def image(elements: Sequence[str], columns: int) -> str:
     """
-    A file of several elements.
+    The text of a file that shows several elements.
 
     # Parameters
 
@@ -77,7 +78,7 @@ def image(elements: Sequence[str], columns: int) -> str:
         [
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'width="{width:g}pt" height="{height:g}pt" viewBox="0 0 {width:g} {height:g}">',
-            # Many a page is dark, and the figures are not.
+            # The page may be dark; the figures are not.
             '<rect width="100%" height="100%" fill="#ffffff"/>',
             *parts,
             "</svg>\n",
@@ -92,5 +93,5 @@ def _size(one: str) -> Tuple[float, float]:
 
 
 def _rounded(tag: str) -> str:
-    """With coordinates to a hundredth of a unit, which nobody sees."""
+    """Coordinates are rounded to a hundredth of a unit, which nobody sees."""
     return re.sub(r"-?\d+\.\d{3,}", lambda x: f"{float(x[0]):.2f}".rstrip("0").rstrip("."), tag)

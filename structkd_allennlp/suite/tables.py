@@ -31,15 +31,17 @@ def scores_table(comparison: Comparison, statistics: Statistics) -> Table:
             "seeds. The best student of each column is in bold.",
             "Gap closed: (row - baseline) / (teachers - baseline), of the averages; the teachers "
             "are those that the row learns from.",
-            "p: of the difference to the baseline in all languages, by a paired bootstrap over "
+            "p: of the difference from the baseline over all languages, by a paired bootstrap over "
             "sentences (see Differences). It is not corrected for the number of rows.",
         ],
     )
     if comparison.teachers:
-        zero_shot = " A zero-shot language is the mean over all of them."
+        zero_shot = " The score of a zero-shot language is the mean over all teachers."
         table.notes.append(
-            "Teachers: each language by its own; where it has several, an ensemble or cross-fitted "
-            "ones, the mean over them." + zero_shot * bool(comparison.suite["zero_shot"])
+            "Teachers: each language is scored by its own teacher. Where it has several, an "
+            "ensemble or cross-fitted ones, the score is their mean."
+            + zero_shot
+            * bool(comparison.suite["zero_shot"])
         )
     best = {
         column.title: max(
@@ -73,7 +75,7 @@ def difference_tables(comparison: Comparison, statistics: Statistics) -> List[Ta
         ("zero-shot languages", zero_shot),
     ):
         table = Table(
-            f"Differences to the baseline, {title}",
+            f"Differences from the baseline, {title}",
             ["", "seeds", "difference", f"{CONFIDENCE:.0%} interval", "p", "p by seed", "t-test p"],
         )
         for row, tested in differences.items():
@@ -95,14 +97,14 @@ def difference_tables(comparison: Comparison, statistics: Statistics) -> List[Ta
     if tables:
         tables[0].notes += [
             f"Difference: {comparison.metric} over all test sentences of these languages together, "
-            "less that of the baseline with the same seed; mean over the seeds that both have. "
+            "minus that of the baseline with the same seed; mean over the seeds that both have. "
             "Large test files weigh more here than in the average of the scores.",
-            f"Interval and p: paired bootstrap, {RESAMPLES} resamples of the sentences, the same "
-            "for all seeds. It tests whether these models would differ on other sentences. p by "
-            "seed: each seed on its own.",
-            "t-test p: paired t-test over seeds on the average over languages. It tests whether "
-            "models with other seeds would differ on these sentences. With two or three seeds it "
-            "finds large differences only.",
+            f"Interval and p: paired bootstrap with {RESAMPLES} resamples of the sentences, the "
+            "same for all seeds. It tests whether these models would also differ on other "
+            "sentences. p by seed: each seed on its own.",
+            "t-test p: paired t-test over seeds, of the averages over languages. It tests whether "
+            "models trained with other seeds would also differ on these sentences. With two or "
+            "three seeds it finds only large differences.",
         ]
     return tables
 

@@ -34,7 +34,7 @@ from structkd_allennlp.training.metrics import score, sentence_counts
 logger = logging.getLogger(__name__)
 
 Counts = List[List[int]]
-"""Of each sentence, [correct, predicted, gold] entities, or [correct, all] tokens."""
+"""For each sentence, [correct, predicted, gold] entities, or [correct, all] tokens."""
 
 
 def main(job_file: str) -> None:
@@ -51,7 +51,7 @@ def main(job_file: str) -> None:
 
 
 def execute(job: TrainJob) -> None:
-    """Trains the model of a job, unless that is done, and evaluates it."""
+    """Trains the model of a job, unless that is done, then evaluates it and writes its record."""
     directory = Path(job.directory)
     run = job.trained()
     if run is None:
@@ -60,10 +60,10 @@ def execute(job: TrainJob) -> None:
             "started": started.isoformat(timespec="seconds"),
             "seconds": train(Params(job.config), directory),
         }
-    # Also of a model that is only evaluated again, as the metric may be another.
+    # Also for a model that is only evaluated again: the metric may have changed.
     run |= training_results(directory, job.metric)
     epochs = [_epoch(epoch, job.metric) for epoch in read_record(directory)]
-    # A run from before there was such a record has its epochs noted already.
+    # Runs from before there was `epochs.json` have their epochs in the record already.
     run["epochs"] = epochs or run.get("epochs", [])
     counts = evaluate(directory, job.tests, job.metric)
     write_json(directory / COUNTS_NAME, counts, indent=None)
@@ -75,8 +75,8 @@ def execute(job: TrainJob) -> None:
 
 def train(params: Params, directory: Path) -> float:
     """
-    Trains a model, or goes on with training one of the same configuration. Returns how many seconds
-    of training there were in all.
+    Trains a model, or goes on with an interrupted training of the same configuration. Returns the
+    seconds of training in all.
     """
     trainer = params["trainer"].params
     if _cuda_device() >= 0:
@@ -87,7 +87,7 @@ def train(params: Params, directory: Path) -> float:
     config = params.as_flat_dict()
     recover = _has_checkpoint(directory) and _trained(directory) == config
     if not recover:
-        # What a stopped run has left is of no use.
+        # Nothing can go on from what is there.
         shutil.rmtree(directory, ignore_errors=True)
     before = sum(epoch["seconds"] for epoch in read_record(directory))
     started = time.monotonic()
@@ -103,7 +103,7 @@ def _trained(directory: Path) -> Optional[Dict[str, Any]]:
 
 
 def _has_checkpoint(directory: Path) -> bool:
-    """Whether there is a checkpoint to go on from. Removes those that were being written."""
+    """Whether there is a whole checkpoint to go on from. Removes those that are not whole."""
     found = False
     for model_state in directory.glob("model_state_e*_b*.th"):
         pair = [
@@ -119,7 +119,7 @@ def _has_checkpoint(directory: Path) -> bool:
 
 
 def training_results(directory: Path, metric: str) -> Dict[str, Any]:
-    """What a finished training run tells: the model's size and its best development score."""
+    """The size of the trained model, and its best development score."""
     archive = directory / "model.tar.gz"
     model = load_archive(archive).model
     return {
@@ -130,7 +130,7 @@ def training_results(directory: Path, metric: str) -> Dict[str, Any]:
 
 
 def _epoch(record: Dict[str, Any], metric: str) -> Dict[str, Any]:
-    """In the words of `results.json`."""
+    """One epoch, with the keys of `results.json`."""
     return {
         "epoch": record["epoch"],
         "seconds": record["seconds"],
@@ -143,7 +143,7 @@ def _epoch(record: Dict[str, Any], metric: str) -> Dict[str, Any]:
 
 
 def _validation(metrics: Dict[str, Any], prefix: str, metric: str) -> Optional[float]:
-    """In percent; taggers other than ours do not count by language."""
+    """In percent. Taggers other than ours have no scores by language."""
     for name in (f"{metric}/macro", f"{metric}-overall", metric):
         if f"{prefix}_{name}" in metrics:
             return 100 * float(metrics[f"{prefix}_{name}"])
@@ -151,7 +151,7 @@ def _validation(metrics: Dict[str, Any], prefix: str, metric: str) -> Optional[f
 
 
 def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Dict[str, Counts]:
-    """Of each language the counts of the sentences of its test file, in the order of the file."""
+    """By language, the counts of the sentences of its test file, in the order of the file."""
     archive = load_archive(directory / "model.tar.gz", cuda_device=_cuda_device())
     model, reader = archive.model.eval(), archive.validation_dataset_reader
     return {
@@ -161,7 +161,7 @@ def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Dict[str, C
 
 @torch.no_grad()
 def _count(model: Model, reader: DatasetReader, language: str, path: str, metric: str) -> Counts:
-    # Stated, as nothing else says which of the suite's languages this is.
+    # The path alone need not say which of the suite's languages this is.
     location: Any = {language: path} if isinstance(reader, MultilingualReader) else path
     loader = MultiProcessDataLoader(reader, location, batch_size=32, shuffle=False)
     loader.index_with(model.vocab)
@@ -169,7 +169,7 @@ def _count(model: Model, reader: DatasetReader, language: str, path: str, metric
     loader.set_target_device(torch.device("cpu" if device < 0 else device))
     counts: Counts = []
     for batch in loader:
-        # No loss is wanted, and a label may be one that the model has never seen.
+        # The loss is not needed, and the model may never have seen some of these labels.
         batch.pop("tags", None)
         predicted = _predicted(model, move_to_device(batch, device))
         for sentence, tags in zip(batch["metadata"], predicted, strict=True):
@@ -184,7 +184,7 @@ def _predicted(model: Model, batch: Dict[str, Any]) -> List[List[str]]:
     output = model(**batch)
     tagger = getattr(model, "student", model)
     if isinstance(tagger, CrfTagger):
-        # Without the probabilities of everything, which take longer than the tags.
+        # Skips the probabilities, which take longer than the tags.
         names = label_names(tagger)
         return [[names[label] for label in path] for path in output["tags"]]
     tags: Any = model.make_output_human_readable(output)["tags"]
@@ -197,5 +197,5 @@ def _percent(counts: Counts) -> float:
 
 
 def _cuda_device() -> int:
-    # Of several, this process is shown one.
+    # Of several GPUs, this process sees only its own.
     return 0 if torch.cuda.is_available() else -1

@@ -16,12 +16,12 @@ class EpochRecordCallback(TrainerCallback):
     Writes what happened in each epoch to `epochs.json` in the serialization directory: a list of
     objects with `epoch`, `seconds`, and the trainer's `training_*` and `validation_*` metrics.
 
-    The record is part of the checkpoints, so that of a recovered run has every epoch once. The
-    epoch in which a run was recovered counts its seconds up to the checkpoint and those from the
-    recovery on, but not the work that was lost.
+    The record is saved in every checkpoint, so a recovered run has each epoch once. The seconds of
+    the epoch in which it was interrupted are those up to the checkpoint and those since the
+    recovery; the work that was lost does not count.
 
-    Put it last among the callbacks: what the others do before training starts then takes no time
-    from the first epoch.
+    Put it last among the callbacks. Then the first epoch does not include what the others do before
+    training starts.
 
     Registered as a `TrainerCallback` with name "epoch_record".
     """
@@ -29,7 +29,7 @@ class EpochRecordCallback(TrainerCallback):
     def __init__(self, serialization_dir: str) -> None:
         super().__init__(serialization_dir)
         self._epochs: List[Dict[str, Any]] = []
-        # Of the current epoch, before the recovery.
+        # Spent on the current epoch before a recovery.
         self._seconds = 0.0
         self._since = time.monotonic()
 
@@ -73,7 +73,7 @@ class EpochRecordCallback(TrainerCallback):
 
 
 def read_record(directory: Path) -> List[Dict[str, Any]]:
-    """What `epoch_record` has written so far; nothing where it was no callback of the run."""
+    """What `epoch_record` has written so far; empty if the run did not have this callback."""
     try:
         return read_json(directory / RECORD_NAME)
     except FileNotFoundError:

@@ -153,7 +153,7 @@ class TestMarkdown:
             return [x["de"] + x["en"] for x in own]
 
         tables = tables_of(complete)
-        table = tables["Differences to the baseline, all languages"]
+        table = tables["Differences from the baseline, all languages"]
         saved = json.loads((complete / "statistics.json").read_text(encoding="utf-8"))
         assert list(table) == list(saved) == list(ROWS[1:])
         for row in ROWS[1:]:
@@ -162,7 +162,7 @@ class TestMarkdown:
             assert table[row]["difference"] == f"{test.difference:+.2f}"
             assert table[row]["95% interval"] == f"{test.low:+.2f} to {test.high:+.2f}"
             assert table[row]["p"] == tables["Scores"][row]["p"]
-        assert list(tables["Differences to the baseline, zero-shot languages"]) == list(ROWS[1:])
+        assert list(tables["Differences from the baseline, zero-shot languages"]) == list(ROWS[1:])
 
     def test_costs(self, complete):
         table = tables_of(complete)["Size, time and development score"]
@@ -191,7 +191,7 @@ class TestMarkdown:
         (posterior,) = scores_by_run(partial, row="posterior")
         assert tables["Scores"]["posterior"]["pt"].strip("*") == f"{posterior['pt']:.2f}"
         assert tables["Scores"]["posterior"]["gap closed"] == "–"
-        assert list(tables["Differences to the baseline, all languages"]) == ["posterior"]
+        assert list(tables["Differences from the baseline, all languages"]) == ["posterior"]
         costs = tables["Size, time and development score"]
         assert (costs["posterior"]["runs"], costs["posterior"]["seeds"]) == ("1 of 2", "1")
         assert costs["emission"]["parameters"] == "–"

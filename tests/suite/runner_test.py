@@ -276,7 +276,7 @@ def test_each_gets_a_gpu(suites, values, monkeypatch):
 
 def test_one_process_a_directory(suites, values):
     suites.directory.mkdir()
-    refused = pytest.raises(ConfigurationError, match="another process runs a suite")
+    refused = pytest.raises(ConfigurationError, match="another process is running a suite")
     with runner.FileLock(str(suites.directory / "suite.lock")), refused:
         suites.run(values)
     assert suites.events() == []
@@ -292,7 +292,7 @@ def test_bad_arguments(suites, values, jobs, tmp_path):
         suites.run(values, jobs=jobs)
     (tmp_path / "file").write_text("")
     suites.directory = tmp_path / "file"
-    with pytest.raises(ConfigurationError, match="file cannot be made"):
+    with pytest.raises(ConfigurationError, match="file cannot be created"):
         suites.run(values)
 
 
