@@ -102,6 +102,7 @@ def test_suite(tmp_path, monkeypatch, capsys):
     assert "loading teacher" in (directory / "targets.crf.log").read_text(encoding="utf-8")
     assert "Tiny" in (directory / "report.md").read_text(encoding="utf-8")
     assert (directory / "report.html").exists()
+    assert (directory / "plots/learning-curves.svg").exists()
 
     # Again there is nothing to do.
     capsys.readouterr()
