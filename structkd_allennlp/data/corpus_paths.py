@@ -12,6 +12,9 @@ A path is
   of these forms: `{"en": "en.txt", "unlabelled": "text/{language}.txt"}`;
 - a list of paths.
 
+From a dictionary, a reader with `languages` of its own reads these alone, and each of them has to
+have a path (see `files_of_languages`).
+
 `#fold=IofN` is the I-th of N parts of a file, all of about the same size, and `#not-fold=IofN` is
 all of the file but this part. Several parts, one after the other, are what is in all of them.
 Sentences with the same words are always in the same part (see `fold_of`), so a corpus without
@@ -131,13 +134,40 @@ def files_of(paths: Paths, languages: Sequence[str] = ()) -> List[CorpusFile]:
     return files
 
 
+def files_of_languages(paths: Paths, languages: Sequence[str]) -> List[CorpusFile]:
+    """
+    As `files_of`, but from dictionaries only the files of these languages, and text without labels.
+
+    A dictionary is meant as a configuration has it. JSON in a string, as on a command line, is read
+    whole, and so is every path that states its language.
+
+    # Raises
+
+    `ConfigurationError` as `files_of`, and where a dictionary leaves a language without a path.
+    """
+    files = files_of(paths, languages)
+    if not _has_languages(paths):
+        return files
+    found = {file.language or guess_language(file.path, languages) for file in files}
+    lacking = [language for language in languages if language not in found]
+    # A file that nothing is known of may be in any language.
+    if lacking and None not in found:
+        raise ConfigurationError(
+            f'{quoted(paths)}: no path for {", ".join(map(quoted, lacking))} of the "languages" of '
+            "the dataset reader. Add it, or take the language out of these. (To read other "
+            "languages for once, write the path as 'en=path', or the dictionary as JSON in a "
+            "string.)"
+        )
+    return files_of(_only(languages, paths), languages)
+
+
 def with_part(paths: Paths, part: Part) -> Paths:
     """A path in the same form, for this part of every file that `paths` stands for."""
-    paths = _read(paths)
+    if isinstance(paths, (str, os.PathLike)):
+        own = _read(paths)
+        return f"{own}{part}" if isinstance(own, str) else json.dumps(with_part(own, part))
     if isinstance(paths, Mapping):
         return {key: with_part(value, part) for key, value in paths.items()}
-    if isinstance(paths, str):
-        return f"{paths}{part}"
     return [with_part(path, part) for path in paths]
 
 
@@ -184,6 +214,22 @@ def guess_language(path: str, known: Container[str]) -> Optional[str]:
     return next((x for x in candidates if re.fullmatch("[a-z]{2}", x)), None)
 
 
+def _has_languages(paths: Paths) -> bool:
+    """Whether there is a dictionary by language, other than JSON."""
+    if isinstance(paths, Mapping):
+        return any(key != UNLABELLED for key in paths)
+    return isinstance(paths, (list, tuple)) and any(map(_has_languages, paths))
+
+
+def _only(languages: Sequence[str], paths: Paths) -> Paths:
+    """The same path, without the other languages of its dictionaries."""
+    if isinstance(paths, Mapping):
+        return {x: own for x, own in paths.items() if x in languages or x == UNLABELLED}
+    if isinstance(paths, (list, tuple)):
+        return [own for own in (_only(languages, path) for path in paths) if own != {}]
+    return paths
+
+
 def _read(paths: Paths) -> Union[str, Mapping[str, Any], Sequence[Any]]:
     """The outermost level of a path: a string other than JSON, a dictionary or a list."""
     if isinstance(paths, (Mapping, list, tuple)):
@@ -193,7 +239,7 @@ def _read(paths: Paths) -> Union[str, Mapping[str, Any], Sequence[Any]]:
         return text
     try:
         found: Mapping[str, Any] = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"{quoted(text)}: not a valid JSON dictionary from language to path ({error}). Write "
             'it as {"en": "data/en.txt", "es": "data/es.txt"}, for example.'

@@ -23,7 +23,7 @@ from allennlp.common import FromParams, Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader
 
-from structkd_allennlp.data.corpus_paths import LANGUAGE, file_of, files_of
+from structkd_allennlp.data.corpus_paths import LANGUAGE, file_of, files_of, files_of_languages
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
 
@@ -364,7 +364,7 @@ def _files(path: Any, reader: Mapping[str, Any]) -> List[str]:
     if class_ is MultilingualReader:
         languages = reader.get("languages")
         if languages is None:
-            languages = list(reader.get("readers") or {})
-        return [file.path for file in files_of(path, languages)]
+            return [file.path for file in files_of(path, list(reader.get("readers") or {}))]
+        return [file.path for file in files_of_languages(path, languages)]
     is_ours = isinstance(class_, type) and issubclass(class_, TaggingReader)
     return [path] if is_ours and isinstance(path, str) else []

@@ -1,5 +1,6 @@
 """One job of a suite, in a process of its own: see `launch`."""
 
+import json
 import logging
 import shutil
 import time
@@ -161,8 +162,9 @@ def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Dict[str, C
 
 @torch.no_grad()
 def _count(model: Model, reader: DatasetReader, language: str, path: str, metric: str) -> Counts:
-    # The path alone need not say which of the suite's languages this is.
-    location: Any = {language: path} if isinstance(reader, MultilingualReader) else path
+    # The path alone need not say which of the suite's languages this is. As JSON it may be one that
+    # the reader's configuration lacks.
+    location = json.dumps({language: path}) if isinstance(reader, MultilingualReader) else path
     loader = MultiProcessDataLoader(reader, location, batch_size=32, shuffle=False)
     loader.index_with(model.vocab)
     device = _cuda_device()

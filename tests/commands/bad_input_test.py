@@ -55,6 +55,7 @@ def train_on(path, reader=None):
 
     def change(config):
         config["train_data_path"] = {"en": str(path)}
+        config["dataset_reader"]["languages"] = ["en"]
         own = config["dataset_reader"]["reader"]
         own.update(reader or {})
 
@@ -178,7 +179,7 @@ def test_a_bad_development_file_is_found_before_training_too(failure, tmp_path):
     path.write_bytes(b"Ada B-PER\nruns\n")
 
     def change(config):
-        config["validation_data_path"] = {"en": str(path)}
+        config["validation_data_path"] = f"en={path}"
 
     assert failure(change).startswith(f"{path}, line 2: ")
 

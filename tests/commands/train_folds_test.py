@@ -205,7 +205,7 @@ def test_too_few_folds(tmp_path, folds):
         ({"en": "a", "es": "b"}, {"en": "a#P", "es": "b#P"}),
         (["a", "b"], ["a#P", "b#P"]),
         (["a", {"unlabelled": {"en": "b"}}], ["a#P", {"unlabelled": {"en": "b#P"}}]),
-        ('{"en": "a"}', {"en": "a#P"}),
+        ('{"en": "a"}', '{"en": "a#P"}'),
     ],
 )
 def test_every_file_of_a_path_is_split(tmp_path, monkeypatch, path, expected):

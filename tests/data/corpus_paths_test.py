@@ -15,6 +15,7 @@ from structkd_allennlp.data.corpus_paths import (
     Part,
     file_of,
     files_of,
+    files_of_languages,
     fold_of,
     guess_language,
     split_parts,
@@ -61,6 +62,50 @@ def unlabelled(*files: CorpusFile) -> List[CorpusFile]:
 )
 def test_files_of_a_path(paths, expected):
     assert files_of(paths, LANGUAGES) == expected
+
+
+FR = CorpusFile("no/fr.txt", "fr")
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        ({"en": "no/en.txt", "fr": "no/fr.txt", "pt-br": "no/pt-br.txt"}, [EN, PT]),
+        ([{"fr": "no/fr.txt"}, {"en": ["no/en.txt"], "pt-br": "no/pt-br.txt"}], [EN, PT]),
+        (
+            [{"fr": "no/fr.txt", "en": "no/en.txt"}, "no/pt-br.txt"],
+            [EN, PT._replace(language=None)],
+        ),
+        ({"en": "no/en.txt", "unlabelled": {"pt-br": "x"}}, [EN, CorpusFile("x", "pt-br", True)]),
+        ([{"en": "no/en.txt", "fr": "a"}, {"unlabelled": "x"}], [EN, CorpusFile("x", None, True)]),
+        # Nothing says in which language this one is.
+        (
+            {"en": "no/en.txt", "fr": "no/fr.txt", "unlabelled": "x/x"},
+            [EN, CorpusFile("x/x", None, True)],
+        ),
+        # What is no dictionary is not chosen from.
+        ('{"fr": "no/fr.txt"}', [FR]),
+        (["fr=no/fr.txt", "no/en.txt"], [FR, CorpusFile("no/en.txt")]),
+        ({"unlabelled": {"fr": "no/fr.txt"}}, unlabelled(FR)),
+        ("no/{language}.txt", [EN, PT]),
+    ],
+)
+def test_files_of_some_languages(paths, expected):
+    assert files_of_languages(paths, LANGUAGES) == expected
+
+
+@pytest.mark.parametrize(
+    ("paths", "lacking"),
+    [
+        ({"en": "no/en.txt", "fr": "no/fr.txt"}, "'pt-br'"),
+        ({"fr": "no/fr.txt"}, "'en', 'pt-br'"),
+        ([{"fr": "no/fr.txt"}, "no/en.txt"], "'pt-br'"),
+        ({"en": "no/en.txt", "unlabelled": {"fr": "no/fr.txt"}}, "'pt-br'"),
+    ],
+)
+def test_languages_without_a_path(paths, lacking):
+    with pytest.raises(ConfigurationError, match=f'no path for {lacking} of the "languages"'):
+        files_of_languages(paths, LANGUAGES)
 
 
 def test_a_language_that_is_named_twice_is_read_once():

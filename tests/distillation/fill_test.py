@@ -106,7 +106,7 @@ def test_a_second_call_computes_nothing(tmp_path, scored, no_teachers):
 
 
 def test_it_computes_what_is_missing(tmp_path, scored):
-    english = {"en": TRAIN.format(language="en")}
+    english = "en=" + TRAIN.format(language="en")
     fill(KD, with_store(tmp_path / "s", train_data_path=english))
     first = sum(scored)
     assert 0 < first < 90

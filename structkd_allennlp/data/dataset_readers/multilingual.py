@@ -9,7 +9,13 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance, Token
 
 from structkd_allennlp.common.text import quoted
-from structkd_allennlp.data.corpus_paths import CorpusFile, Paths, files_of, guess_language
+from structkd_allennlp.data.corpus_paths import (
+    CorpusFile,
+    Paths,
+    files_of,
+    files_of_languages,
+    guess_language,
+)
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader, check_max_instances
 from structkd_allennlp.data.dataset_readers.unlabelled_text import UnlabelledTextReader
 from structkd_allennlp.data.sentences import TaggedSentence, sentence_of
@@ -43,7 +49,9 @@ class MultilingualReader(DatasetReader):
     readers : `Dict[str, TaggingReader]`, optional (default=`None`)
         Readers of single languages. One of `reader` and `readers` is needed.
     languages : `List[str]`, optional (default = the keys of `readers`)
-        What `{language}` stands for in a path.
+        What `{language}` stands for in a path. Where they are given, a dictionary from language to
+        path is read for these alone, and has to have a path for each (see `files_of_languages`
+        there).
     unlabelled_reader : `TaggingReader`, optional (default = `UnlabelledTextReader`)
         Splits text without labels into words. Everything else about such sentences, such as their
         token indexers, comes from the reader of their language.
@@ -76,12 +84,13 @@ class MultilingualReader(DatasetReader):
             '"unlabelled_reader"', unlabelled_reader or UnlabelledTextReader()
         )
         self.languages = list(self.readers) if languages is None else languages
+        self._files_of = files_of if languages is None else files_of_languages
         for language in self.languages:
             self._reader_of(language)
 
     def sentences(self, file_path: Paths) -> Iterator[TaggedSentence]:
         """All sentences of all languages in turn, whatever the worker."""
-        sources = [self._source(file) for file in files_of(file_path, self.languages)]
+        sources = [self._source(file) for file in self._files_of(file_path, self.languages)]
         streams = [self._sentences(file, reader) for file, reader in sources]
         for turn in zip_longest(*streams):
             yield from (sentence for sentence in turn if sentence is not None)

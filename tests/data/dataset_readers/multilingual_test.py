@@ -23,7 +23,7 @@ def test_all_forms_of_a_path_read_the_languages_in_turn(two, tmp_path):
     assert read(reader, tmp_path / "{language}.txt") == TWO
     assert read(reader, f"pt={two['en']}") == ["pt:w0", "pt:w1"]
     assert read(reader, two["en"]) == ["en:w0", "en:w1"]
-    assert read(reader, {"es": two["es"]}) == ["es:w0", "es:w1", "es:w2", "es:w3"]
+    assert read(reader, json.dumps({"es": two["es"]})) == ["es:w0", "es:w1", "es:w2", "es:w3"]
     own = [w for w in TWO if fold_of([w[3:]], 2) == 1]
     others = [f"pt:w{i}" for i in range(4) if fold_of([f"w{i}"], 2) != 1]
     assert sorted(read(reader, str(tmp_path / "{language}.txt#fold=1of2"))) == sorted(own)
@@ -177,6 +177,27 @@ def test_missing_files_name_their_language(two, tmp_path):
     assert message.startswith(f"{tmp_path / 'pt.txt'}: no such file for the language 'pt'")
 
 
+def test_only_the_configured_languages_of_a_dictionary_are_read(two):
+    """The README's configuration of two languages, overridden to train a teacher of one."""
+    english = make(reader="structkd_conll", languages=["en"])
+    assert read(english, two) == ["en:w0", "en:w1"]
+    assert read(english, [two, {"es": two["es"]}]) == ["en:w0", "en:w1"]
+    assert read(english, [two, {"unlabelled": {"es": two["en"]}}]) == TWO[:4]
+    # Those that are stated otherwise, as in evaluation, whatever the configuration says.
+    assert read(english, json.dumps(two)) == TWO
+    assert read(english, [two["en"], two["es"]]) == TWO
+    # And where `languages` follow from `readers`, there is nothing to keep to.
+    assert read(make(readers={"en": "structkd_conll"}), {"en": two["en"]}) == ["en:w0", "en:w1"]
+
+
+@pytest.mark.parametrize("language", ["fr", "EN"])
+def test_a_language_without_a_path(two, language):
+    message = complaint(lambda: make(reader="structkd_conll", languages=[language]).read(two))
+    assert f"no path for '{language}' of the \"languages\"" in message
+    both = make(reader="structkd_conll", languages=["en", language])
+    assert f"no path for '{language}' of" in complaint(lambda: both.read([{"en": two["en"]}]))
+
+
 def test_what_is_no_path():
     message = complaint(lambda: make(reader="structkd_conll").read({"en": 1}))
     assert message.startswith("1 is not a path")
@@ -228,7 +249,7 @@ def test_a_list_of_paths_in_any_form(two, tmp_path):
     # A sentence of each file in turn, whatever form its path has.
     assert read(reader, [two["en"], two["es"]]) == TWO
     assert read(reader, [pattern]) == TWO
-    assert read(reader, [{"en": two["en"]}, [f"pt={two['es']}"]]) == [
+    assert read(reader, [f"en={two['en']}", [f"pt={two['es']}"]]) == [
         word.replace("es:", "pt:") for word in TWO
     ]
     assert read(reader, [tmp_path / "en.txt", json.dumps({"es": two["es"]})]) == TWO
