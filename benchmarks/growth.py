@@ -30,8 +30,9 @@ from inference import Operation, k_best, make_problem, marginals, nll, posterior
 from peers import AllenNLP
 
 from structkd_allennlp.data.sentences import Sentence
+from structkd_allennlp.distillation.archives import Archives
+from structkd_allennlp.distillation.fill import score_missing
 from structkd_allennlp.distillation.target_store import TargetStore
-from structkd_allennlp.distillation.teachers import TeacherSources
 
 PARTS = ["chains", "store"]
 # Powers of 2 around the middle, which is where the other two stay.
@@ -115,11 +116,11 @@ def put(store: TargetStore, sentences: int) -> measure.Row:
 
 def fill(store: TargetStore, sentences: int) -> measure.Row:
     """Fills a store as training does, by a teacher."""
-    sources = TeacherSources(TEACHER, store)
+    archives = Archives(TEACHER, store)
     # Loads the teacher.
-    sources.fill([sentence(-1)], torch.device("cpu"))
+    score_missing(archives, [sentence(-1)], torch.device("cpu"))
     started = time.perf_counter()
-    sources.fill(map(sentence, range(sentences)), torch.device("cpu"))
+    score_missing(archives, map(sentence, range(sentences)), torch.device("cpu"))
     seconds = time.perf_counter() - started
     tokens = sum(len(sentence(i)[0]) for i in range(sentences))
     return {"tokens": tokens, "sentences_a_second": sentences / seconds}

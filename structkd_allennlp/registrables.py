@@ -24,6 +24,7 @@ from structkd_allennlp.distillation.objectives import (
     TopKObjective,
     WeightedTopKObjective,
 )
+from structkd_allennlp.distillation.teacher import ArchiveSource
 from structkd_allennlp.models.structure_kd import StructureKD
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
@@ -35,6 +36,7 @@ from structkd_allennlp.training.schedulers import ReduceOnPlateauLearningRateSch
 
 __all__ = [
     "ArchiveManifestCallback",
+    "ArchiveSource",
     "BlankSpacyTokenizer",
     "ConllReader",
     "ConstantInterpolation",

@@ -2,25 +2,47 @@
 
 import logging
 from copy import deepcopy
-from typing import Iterator
+from typing import Dict, Iterable, Iterator, List
 
-from allennlp.common import FromParams, Params
+import torch
+from allennlp.common import Params, Tqdm
 from allennlp.common.checks import ConfigurationError, check_for_gpu
-from allennlp.common.util import int_to_device
+from allennlp.common.util import int_to_device, lazy_groups_of
 from allennlp.data import DatasetReader
 
 from structkd_allennlp.data.sentences import Sentence, sentence_of
+from structkd_allennlp.distillation.archives import Archives
 from structkd_allennlp.distillation.target_store import TargetStore
-from structkd_allennlp.distillation.teachers import TeacherArchives, TeacherSources
+from structkd_allennlp.distillation.teacher import Teacher
 
 logger = logging.getLogger(__name__)
 
 
-class _Targets(FromParams):
-    """The part of a `structure_kd` model that is needed here."""
+# A teacher runs on batches of this many tokens, padding included: enough to keep a GPU busy, and
+# small beside what training itself needs.
+_TOKENS_A_BATCH = 4096
+# How many sentences are looked up, and sorted by length, at a time.
+_SENTENCES_A_CHUNK = 10_000
 
-    def __init__(self, teachers: TeacherArchives, target_store: TargetStore) -> None:
-        self.sources = TeacherSources(teachers, target_store)
+
+def score_missing(archives: Archives, sentences: Iterable[Sentence], device: torch.device) -> None:
+    """
+    Has every teacher score those of its sentences that the store lacks, with a progress bar. Holds
+    no more than a chunk of them at a time.
+    """
+    with Tqdm.tqdm(desc="teacher targets", unit=" sentences") as progress:
+        for chunk in lazy_groups_of(sentences, _SENTENCES_A_CHUNK):
+            by_teacher: Dict[Teacher, List[Sentence]] = {}
+            for sentence in chunk:
+                for teacher in archives.teachers_of(sentence):
+                    by_teacher.setdefault(teacher, []).append(sentence)
+            for teacher, own in by_teacher.items():
+                missing = teacher.missing(own)
+                progress.update(len(own) - len(missing))
+                for batch in _by_length(missing):
+                    teacher.computed(batch, device)
+                    progress.update(len(batch))
+    archives.release()
 
 
 def fill_target_store(
@@ -51,8 +73,8 @@ def fill_target_store(
             f"{source}: there are no targets to store for it: its model must be a "
             'structure_kd with "teachers" and e.g. "target_store": {"directory": "out/targets"}'
         )
-    targets = Params({name: deepcopy(model[name]) for name in names})
-    sources = _Targets.from_params(targets).sources
+    store = TargetStore.from_params(Params(deepcopy(model["target_store"])))
+    archives = Archives(model["teachers"], store)
     reader = DatasetReader.from_params(params["dataset_reader"].duplicate())
     path = config["train_data_path"]
 
@@ -60,9 +82,19 @@ def fill_target_store(
         return map(sentence_of, reader.read(path))
 
     # Reading twice keeps no sentence in memory, and finds whatever is wrong before it takes time.
-    sources.check(sorted({language for _, language in sentences()}, key=str))
-    sources.fill(sentences(), int_to_device(cuda_device))
-    store = sources.store
-    assert store is not None
+    archives.check(sorted({language for _, language in sentences()}, key=str))
+    score_missing(archives, sentences(), int_to_device(cuda_device))
     logger.info("%s holds all targets now; %d bytes on disk", store.directory, store.size())
     return store
+
+
+def _by_length(sentences: List[Sentence]) -> Iterator[List[Sentence]]:
+    batch: List[Sentence] = []
+    for sentence in sorted(sentences, key=lambda one: len(one.words)):
+        # Sorted, so this sentence is the longest of its batch.
+        if batch and (len(batch) + 1) * len(sentence.words) > _TOKENS_A_BATCH:
+            yield batch
+            batch = []
+        batch.append(sentence)
+    if batch:
+        yield batch

@@ -15,9 +15,9 @@ import numpy
 import torch
 from allennlp.common import FromParams
 from allennlp.common.checks import ConfigurationError
-from torch import Tensor
 
 from structkd_allennlp.data.sentences import Sentence
+from structkd_allennlp.modules.tagger_chain import Potentials
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +33,24 @@ _MAGIC = b"SKD1"
 _SHAPE = struct.Struct("<cII")
 
 
-class TeacherHead(NamedTuple):
+class Head(NamedTuple):
     """
-    All of a teacher that does not depend on the sentence: its labels, in order, their encoding, and
-    the potentials of its transitions `(labels, labels)`, of the start and of the end, `(labels,)`,
-    float32 on the CPU. What its constraints forbid is minus infinity; a teacher without transitions
-    has zeros.
+    All of a teacher that does not depend on the sentence.
+
+    # Parameters
+
+    labels : `List[str]`
+        In the order of its scores.
+    encoding : `Optional[str]`
+        What it declares them to be in, such as `"BIO"`.
+    potentials : `Potentials`
+        float32 on the CPU. What its constraints forbid is minus infinity; a teacher without
+        transitions has zeros.
     """
 
     labels: List[str]
-    label_encoding: Optional[str]
-    transitions: Tensor
-    start: Tensor
-    end: Tensor
+    encoding: Optional[str]
+    potentials: Potentials
 
 
 class TargetStore(FromParams):
@@ -85,23 +90,21 @@ class TargetStore(FromParams):
         # Not opened before it is used: a finished archive names a store that it does not need.
         return _open(os.path.abspath(self.directory))
 
-    def head(self, teacher: str) -> Optional[TeacherHead]:
+    def head(self, teacher: str) -> Optional[Head]:
         """The head of the teacher with this digest, or `None`."""
         payload = self._get(_key(teacher, "head", []))
         if payload is None:
             return None
         try:
             value = json.loads(payload)
-            tensors = [torch.tensor(value[name]) for name in ("transitions", "start", "end")]
-            return TeacherHead(value["labels"], value["label_encoding"], *tensors)
+            potentials = Potentials(*(torch.tensor(value[name]) for name in Potentials._fields))
+            return Head(value["labels"], value["label_encoding"], potentials)
         except (ValueError, KeyError, TypeError):
             return None
 
-    def put_head(self, teacher: str, head: TeacherHead) -> None:
-        value = {
-            name: part.tolist() if isinstance(part, Tensor) else part
-            for name, part in head._asdict().items()
-        }
+    def put_head(self, teacher: str, head: Head) -> None:
+        value: Dict[str, Any] = {"labels": head.labels, "label_encoding": head.encoding}
+        value |= {name: tensor.tolist() for name, tensor in head.potentials._asdict().items()}
         self._put([(_key(teacher, "head", []), json.dumps(value).encode())])
 
     def get(self, teacher: str, sentence: Sentence, labels: int) -> Optional[numpy.ndarray]:
@@ -121,9 +124,10 @@ class TargetStore(FromParams):
         dtype = numpy.dtype(f"<{kind.decode()}")
         if len(payload) != _SHAPE.size + length * width * dtype.itemsize:
             return None
-        scores = numpy.frombuffer(payload, dtype, offset=_SHAPE.size).reshape(length, width)
+        scores = numpy.frombuffer(payload, dtype, offset=_SHAPE.size).astype(numpy.float32)
+        scores = scores.reshape(length, width)
         # Earlier versions stored whatever a teacher said.
-        return scores.astype(numpy.float32) if _is_distribution(scores) else None
+        return scores if _is_distribution(scores) else None
 
     def put(self, teacher: str, scores: Iterable[Tuple[Sentence, numpy.ndarray]]) -> None:
         """
@@ -193,34 +197,18 @@ class TargetStore(FromParams):
 
 def _is_distribution(scores: numpy.ndarray) -> bool:
     """Whether each word has a best label, and a finite score of it."""
-    return bool(numpy.isfinite(scores.max(axis=1)).all())
-
-
-def archive_digest(archive: str) -> str:
-    """
-    The SHA-256 of a `model.tar.gz`, or of what a serialization directory would put into one.
-    """
-    path = Path(archive)
-    files = [path]
-    if path.is_dir():
-        vocabulary = sorted((path / "vocabulary").glob("*"))
-        weights = [path / name for name in ("weights.th", "best.th") if (path / name).exists()][:1]
-        files = [path / "config.json", *weights, *vocabulary]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    # The sum of squares is finite where all scores are, as nearly always, and is had sooner.
+    return bool(
+        numpy.isfinite(numpy.vdot(scores, scores)) or numpy.isfinite(scores.max(axis=1)).all()
+    )
 
 
 def _key(teacher: str, language: Optional[str], words: Sequence[str]) -> bytes:
-    parts = (
-        part.replace("\x1e", "\x1e0").replace("\x1f", "\x1e1")
-        for part in (teacher, language or "", *words)
-    )
+    parts = (teacher, language or "", *words)
     text = "\x1f".join(parts)
+    if "\x1e" in text or text.count("\x1f") >= len(parts):
+        # A word has the separator in it, or what stands for it.
+        text = "\x1f".join(part.replace("\x1e", "\x1e0").replace("\x1f", "\x1e1") for part in parts)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()
 
 

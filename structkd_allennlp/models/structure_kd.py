@@ -9,10 +9,11 @@ from torch import Tensor
 
 from structkd_allennlp.common.archive_manifest import ChecksArchive
 from structkd_allennlp.data.sentences import Sentence
+from structkd_allennlp.distillation.archives import TeacherArchives
 from structkd_allennlp.distillation.interpolation import InterpolationSchedule
 from structkd_allennlp.distillation.objectives import DistillationObjective
 from structkd_allennlp.distillation.target_store import TargetStore
-from structkd_allennlp.distillation.teachers import TeacherArchives, Teachers
+from structkd_allennlp.distillation.teachers import Teachers
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger, labelled_sentences
 from structkd_allennlp.models.tagger_output import TaggerOutput
 from structkd_allennlp.modules.linear_chain import LinearChain

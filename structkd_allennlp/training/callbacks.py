@@ -1,11 +1,12 @@
 import logging
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.training import GradientDescentTrainer
 from allennlp.training.callbacks import TrainerCallback
 
-from structkd_allennlp.data.sentences import sentence_of
+from structkd_allennlp.data.sentences import Sentence, sentence_of
+from structkd_allennlp.distillation.fill import score_missing
 from structkd_allennlp.models.structure_kd import StructureKD
 
 logger = logging.getLogger(__name__)
@@ -50,12 +51,14 @@ class StructureKDCallback(TrainerCallback):
                 f"{type(model).__name__}: take it out of the callbacks of the trainer"
             )
         self._model = model
-        instances = trainer.data_loader.iter_instances
-        languages = {language for _, language in map(sentence_of, instances())}
-        model.teachers.load(sorted(languages, key=str))
-        if model.teachers.sources.store is not None:
+
+        def sentences() -> Iterator[Sentence]:
+            return map(sentence_of, trainer.data_loader.iter_instances())
+
+        model.teachers.load(sorted({sentence.language for sentence in sentences()}, key=str))
+        if model.teachers.archives.store is not None:
             device = model.student.crf.transitions.device
-            model.teachers.fill(map(sentence_of, instances()), device)
+            score_missing(model.teachers.archives, sentences(), device)
         # A recovered run counts as well, so that it uses as many random numbers: with noise in its
         # sorting, a sampler has to sample to know its length, and does not always find the same.
         steps_per_epoch = _count_steps(trainer)

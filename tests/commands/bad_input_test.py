@@ -240,7 +240,7 @@ def test_corrupt_teachers(failure, tmp_path, spoil):
     path = tmp_path / "teacher.tar.gz"
     spoil(path)
     message = failure(use_teacher(path))
-    assert message.startswith(f"teacher {path} can not be loaded")
+    assert message.startswith(f"teacher {path} cannot be loaded")
     assert "must be the model.tar.gz of a finished training run" in message
 
 

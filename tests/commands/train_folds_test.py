@@ -17,8 +17,7 @@ from allennlp.training import GradientDescentTrainer
 from structkd_allennlp.commands import train_folds as command
 from structkd_allennlp.commands.train_folds import train_folds
 from structkd_allennlp.data.corpus_paths import fold_of
-from structkd_allennlp.distillation import teachers
-from structkd_allennlp.distillation.target_store import archive_digest
+from structkd_allennlp.distillation.teacher import ArchiveSource, archive_digest
 
 TEACHER = "training_configs/teacher.jsonnet"
 KD = "training_configs/posterior_kd.jsonnet"
@@ -234,13 +233,13 @@ def test_the_printed_teachers_work(tmp_path, two_folds, capsys, monkeypatch):
     assert own == {"folds": [str(two_folds / f"fold{i}" / "model.tar.gz") for i in (1, 2)]}
 
     scored = {}
-    original = teachers.TeacherTagger.emissions
+    original = ArchiveSource.emissions
 
     def recording(self, sentences, device):
-        scored.setdefault(self.archive, []).extend(words for words, _ in sentences)
+        scored.setdefault(self.name, []).extend(words for words, _ in sentences)
         return original(self, sentences, device)
 
-    monkeypatch.setattr(teachers.TeacherTagger, "emissions", recording)
+    monkeypatch.setattr(ArchiveSource, "emissions", recording)
 
     def train(name):
         overrides = {

@@ -13,7 +13,7 @@ from allennlp.models.archival import archive_model, load_archive
 
 import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common.archive_manifest import MANIFEST, write_manifest
-from tests.distillation.teachers_test import LABELS, archived, tagger
+from tests.distillation.taggers import LABELS, archived, tagger
 
 TEACHER = "fixtures/teachers/en.tar.gz"
 

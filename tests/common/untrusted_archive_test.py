@@ -15,7 +15,7 @@ from allennlp.models.archival import archive_model, load_archive
 
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
-from tests.distillation.teachers_test import LABELS, READER, archived
+from tests.distillation.taggers import LABELS, READER, archived
 
 
 @pytest.fixture

@@ -4,15 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from allennlp.commands.train import train_model
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader
 
 from structkd_allennlp.data.sentences import Sentence, sentence_of
-from structkd_allennlp.distillation import teachers
-from structkd_allennlp.distillation.fill import fill_target_store
-from structkd_allennlp.distillation.target_store import TargetStore, archive_digest
+from structkd_allennlp.distillation import fill as filling
+from structkd_allennlp.distillation.archives import Archives
+from structkd_allennlp.distillation.fill import fill_target_store, score_missing
+from structkd_allennlp.distillation.target_store import TargetStore
+from structkd_allennlp.distillation.teacher import archive_digest
+from tests.distillation.taggers import LABELS, archived
 
 ROOT = Path(__file__).resolve().parents[2]
 KD = "training_configs/posterior_kd.jsonnet"
@@ -26,30 +30,6 @@ def with_store(directory, **others):
 
 def fill(path, overrides):
     return fill_target_store(Params.from_file(path, overrides), path)
-
-
-@pytest.fixture
-def no_teachers(monkeypatch):
-    """A function that makes it an error to load a teacher from then on."""
-
-    def refuse(archive):
-        raise AssertionError(f"{archive} was loaded")
-
-    return lambda: monkeypatch.setattr(teachers, "TeacherTagger", refuse)
-
-
-@pytest.fixture
-def scored(monkeypatch):
-    """Counts the sentences that a teacher scores."""
-    counts = []
-    original = teachers.TeacherTagger.emissions
-
-    def counting(self, sentences, device):
-        counts.append(len(sentences))
-        return original(self, sentences, device)
-
-    monkeypatch.setattr(teachers.TeacherTagger, "emissions", counting)
-    return counts
 
 
 def training_sentences():
@@ -72,20 +52,20 @@ def metrics_of_an_epoch(directory, overrides):
     return json.loads((directory / "metrics_epoch_0.json").read_text(encoding="utf-8"))
 
 
-def test_training_with_a_filled_store_needs_no_teacher(tmp_path, scored, no_teachers):
+def test_training_with_a_filled_store_needs_no_teacher(tmp_path, scored, no_models):
     store = fill(KD, with_store(tmp_path / "s"))
     assert store.directory == str(tmp_path / "s")
     sentences = training_sentences()
     assert len(sentences) == 90
     assert_holds(tmp_path / "s", sentences)
     # Each sentence once, and no other.
-    assert sum(scored) == len({(tuple(words), language) for words, language in sentences})
+    assert sum(map(len, scored)) == len({(tuple(words), language) for words, language in sentences})
     assert not any(path.name != "s" for path in tmp_path.iterdir())
 
     scored.clear()
     without = metrics_of_an_epoch(tmp_path / "without", {})
-    assert sum(scored) >= 90
-    no_teachers()
+    assert sum(map(len, scored)) >= 90
+    no_models()
     stored = metrics_of_an_epoch(tmp_path / "stored", with_store(tmp_path / "s"))
     for name in ("training_loss", "training_distillation_loss", "training_nll_loss"):
         assert stored[name] == pytest.approx(without[name], rel=1e-5)
@@ -93,13 +73,13 @@ def test_training_with_a_filled_store_needs_no_teacher(tmp_path, scored, no_teac
         assert stored[name] == pytest.approx(without[name])
 
 
-def test_a_second_call_computes_nothing(tmp_path, scored, no_teachers):
+def test_a_second_call_computes_nothing(tmp_path, scored, no_models):
     fill(KD, with_store(tmp_path / "s"))
     assert scored
     data = tmp_path / "s" / "data.mdb"
     before = data.read_bytes()
     scored.clear()
-    no_teachers()
+    no_models()
     fill(KD, with_store(tmp_path / "s"))
     assert not scored
     assert data.read_bytes() == before
@@ -108,10 +88,10 @@ def test_a_second_call_computes_nothing(tmp_path, scored, no_teachers):
 def test_it_computes_what_is_missing(tmp_path, scored):
     english = "en=" + TRAIN.format(language="en")
     fill(KD, with_store(tmp_path / "s", train_data_path=english))
-    first = sum(scored)
+    first = sum(map(len, scored))
     assert 0 < first < 90
     fill(KD, with_store(tmp_path / "s"))
-    assert sum(scored) == len({(tuple(words), x) for words, x in training_sentences()})
+    assert sum(map(len, scored)) == len({(tuple(words), x) for words, x in training_sentences()})
     assert_holds(tmp_path / "s", training_sentences())
 
 
@@ -165,3 +145,21 @@ def test_bad_training_data_is_found_before_a_teacher_runs(tmp_path, scored):
         fill(KD, with_store(tmp_path / "s", train_data_path=path))
     assert not scored
     assert not (tmp_path / "s").exists()
+
+
+def test_each_sentence_is_scored_once_in_batches_by_length(tmp_path, monkeypatch, scored):
+    archives = Archives(archived(tmp_path / "t", LABELS)[0], TargetStore(str(tmp_path / "s")))
+    monkeypatch.setattr(filling, "_TOKENS_A_BATCH", 12)
+    monkeypatch.setattr(filling, "_SENTENCES_A_CHUNK", 7)
+    sentences = [Sentence([f"w{i % 9}"] * (1 + i % 5), "en") for i in range(45)]
+    distinct = {(tuple(words), language) for words, language in sentences}
+    cpu = torch.device("cpu")
+    score_missing(archives, iter(sentences * 2), cpu)
+    assert sum(map(len, scored)) == len(distinct)
+    lengths = [[len(sentence.words) for sentence in batch] for batch in scored]
+    assert all(len(batch) * max(batch) <= 12 or len(batch) == 1 for batch in lengths)
+    (teacher,) = archives.teachers_of(sentences[0])
+    assert teacher.source._parts is None
+    scored.clear()
+    score_missing(archives, sentences, cpu)
+    assert not scored

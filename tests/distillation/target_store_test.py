@@ -15,12 +15,9 @@ from allennlp.common.checks import ConfigurationError
 from hypothesis import given
 
 from structkd_allennlp.data.sentences import Sentence
-from structkd_allennlp.distillation import target_store, teachers
-from structkd_allennlp.distillation.target_store import TargetStore, TeacherHead, archive_digest
-from structkd_allennlp.distillation.teachers import Teachers, TeacherSources
-from tests.distillation.teachers_test import LABELS, SENTENCES, archived, student
-
-CPU = torch.device("cpu")
+from structkd_allennlp.distillation import target_store
+from structkd_allennlp.distillation.target_store import Head, TargetStore
+from structkd_allennlp.modules.tagger_chain import Potentials
 
 WORDS = ["Ada", "met", "Bob"]
 SENTENCE = Sentence(WORDS, "en")
@@ -70,15 +67,12 @@ def test_impossible_labels_survive(tmp_path):
 def test_head(tmp_path):
     store = TargetStore(str(tmp_path / "s"))
     assert store.head("t") is None
-    head = TeacherHead(
-        ["O", "B-É"], "BIO", torch.tensor([[0.1, -torch.inf], [1e-20, 3.0]]), torch.rand(2),
-        torch.rand(2)
-    )  # fmt: skip
+    transitions = torch.tensor([[0.1, -torch.inf], [1e-20, 3.0]])
+    head = Head(["O", "B-É"], "BIO", Potentials(transitions, torch.rand(2), torch.rand(2)))
     store.put_head("t", head)
     found = store.head("t")
-    assert found.labels == head.labels
-    assert found.label_encoding == "BIO"
-    for mine, theirs in zip(found[2:], head[2:], strict=True):
+    assert (found.labels, found.encoding) == (head.labels, "BIO")
+    for mine, theirs in zip(found.potentials, head.potentials, strict=True):
         assert torch.equal(mine, theirs)
 
 
@@ -290,91 +284,3 @@ def test_killed_writers_leave_whole_transactions(tmp_path):
         assert i >= 4
     store.put("c", [(SENTENCE, SCORES)])
     assert store.get("c", SENTENCE, 5) is not None
-
-
-def test_digest(tmp_path):
-    archive, _ = archived(tmp_path / "a", LABELS, seed=1)
-    twin, _ = archived(tmp_path / "b", LABELS, seed=2)
-    assert archive_digest(archive) != archive_digest(twin)
-    shutil.copy(archive, tmp_path / "copy.tar.gz")
-    # A file is known by what is in it, not by its name or date.
-    assert archive_digest(str(tmp_path / "copy.tar.gz")) == archive_digest(archive)
-    directory = str(tmp_path / "a")
-    before = archive_digest(directory)
-    (tmp_path / "a" / "metrics_epoch_0.json").write_text("{}")
-    assert archive_digest(directory) == before
-    (tmp_path / "a" / "vocabulary" / "labels.txt").write_text("O\n")
-    assert archive_digest(directory) != before
-
-
-class NotNeeded(Exception):
-    pass
-
-
-@pytest.fixture
-def no_models(monkeypatch):
-    def refuse(archive):
-        raise NotNeeded(archive)
-
-    return lambda: monkeypatch.setattr(teachers, "TeacherTagger", refuse)
-
-
-@pytest.mark.parametrize("half", [False, True])
-def test_a_warm_store_gives_what_the_teachers_give(tmp_path, no_models, half):
-    archives = {
-        "en": archived(tmp_path / "en", LABELS, seed=1)[0],
-        "de": [archived(tmp_path / f"de{i}", LABELS[::-1], seed=i)[0] for i in (2, 3)],
-    }
-    sentences = [*SENTENCES, (["New"], "de"), (["Ada", "New"], "de")]
-    online = Teachers(archives, student().label_space).chains(sentences, CPU)
-    store = TargetStore(str(tmp_path / "s"), half_precision=half)
-    Teachers(archives, student().label_space, store).fill(sentences, CPU)
-    no_models()
-    stored = Teachers(archives, student().label_space, store)
-    stored.load(["en", "de"])
-    for (mine, weights), (theirs, their_weights) in zip(
-        stored.chains(sentences, CPU), online, strict=True
-    ):
-        assert torch.equal(weights, their_weights)
-        tolerance = {"rtol": 1e-2, "atol": 1e-2} if half else {"rtol": 1e-5, "atol": 1e-6}
-        torch.testing.assert_close(mine.marginals, theirs.marginals, **tolerance)
-        torch.testing.assert_close(mine.pair_marginals, theirs.pair_marginals, **tolerance)
-    # A sentence that nobody asked for before needs the model.
-    with pytest.raises(NotNeeded):
-        stored.chains([(["unheard", "of"], "en")], CPU)
-
-
-def test_training_fills_what_is_missing(tmp_path, no_models):
-    archive, _ = archived(tmp_path / "t", LABELS)
-    store = TargetStore(str(tmp_path / "s"))
-    one = student()
-    Teachers(archive, one.label_space, store).chains(SENTENCES[:1], CPU)
-    teacher = Teachers(archive, one.label_space, store)
-    teacher.chains(SENTENCES, CPU)
-    no_models()
-    Teachers(archive, one.label_space, store).chains(SENTENCES, CPU)
-
-
-def test_fill_deals_with_each_sentence_once(tmp_path, monkeypatch):
-    archive, _ = archived(tmp_path / "t", LABELS)
-    sources = TeacherSources(archive, TargetStore(str(tmp_path / "s")))
-    batches = []
-    original = teachers.TeacherTagger.emissions
-
-    def counting(self, sentences, device):
-        batches.append([len(words) for words, _ in sentences])
-        return original(self, sentences, device)
-
-    monkeypatch.setattr(teachers.TeacherTagger, "emissions", counting)
-    monkeypatch.setattr(teachers, "_TOKENS_A_BATCH", 12)
-    monkeypatch.setattr(teachers, "_SENTENCES_A_CHUNK", 7)
-    sentences = [([f"w{i % 9}"] * (1 + i % 5), "en") for i in range(45)]
-    distinct = {(tuple(words), language) for words, language in sentences}
-    cpu = torch.device("cpu")
-    sources.fill(iter(sentences * 2), cpu)
-    assert sum(map(len, batches)) == len(distinct)
-    assert all(len(batch) * max(batch) <= 12 or len(batch) == 1 for batch in batches)
-    assert sources.teacher(archive)._tagger is None
-    batches.clear()
-    sources.fill(sentences, cpu)
-    assert not batches

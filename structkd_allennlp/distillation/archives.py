@@ -1,0 +1,147 @@
+"""Which teachers teach which sentence."""
+
+from copy import deepcopy
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+
+from allennlp.common import FromParams, Params
+from allennlp.common.checks import ConfigurationError
+
+from structkd_allennlp.data.corpus_paths import fold_of
+from structkd_allennlp.data.sentences import Sentence
+from structkd_allennlp.distillation.target_store import TargetStore
+from structkd_allennlp.distillation.teacher import ArchiveSource, Teacher, TeacherSource
+
+TeacherArchives = Union[str, TeacherSource, Dict[str, Any]]
+"""
+One teacher for all languages; or by language a teacher, a list of teachers, or a `CrossFitted`,
+which is written `{"folds": [...]}`. A teacher is the path of an archive, or a `TeacherSource`.
+"""
+
+
+class CrossFitted(FromParams):
+    """
+    Taggers that were each trained without one fold of the data, in the order of the folds, as
+    `allennlp train-folds` makes them. A sentence is taught by the one that was not trained on it
+    (see `structkd_allennlp.data.corpus_paths.fold_of`).
+
+    # Parameters
+
+    folds : `List[Union[str, TeacherSource]]`
+    """
+
+    def __init__(self, folds: List[Union[str, TeacherSource]]) -> None:
+        if len(folds) < 2:
+            raise ConfigurationError(f"cross-fitting needs 2 archives or more, not {folds}")
+        self.folds = folds
+
+
+class _Own(NamedTuple):
+    """The teachers of a language."""
+
+    teachers: List[Teacher]
+    cross_fitted: bool = False
+
+
+class Archives:
+    """
+    The teachers of every language. The same archive is one teacher, however often it is named.
+
+    # Parameters
+
+    archives : `TeacherArchives`
+    store : `TargetStore`, optional
+
+    # Raises
+
+    `ConfigurationError` where there is no teacher at all, and for what is not `TeacherArchives`.
+    """
+
+    def __init__(self, archives: TeacherArchives, store: Optional[TargetStore] = None) -> None:
+        if not archives:
+            raise ConfigurationError(
+                'no teachers: give e.g. "teachers": {"en": "en/model.tar.gz"}, or one archive for '
+                "all languages"
+            )
+        self.store = store
+        self._teachers: Dict[Union[str, TeacherSource], Teacher] = {}
+        self._for_all: Optional[_Own] = None
+        self._by_language: Dict[str, _Own] = {}
+        if isinstance(archives, dict) and "type" not in archives:
+            self._by_language = {
+                language: self._own(language, value) for language, value in archives.items()
+            }
+        else:
+            self._for_all = _Own([self._teacher(archives)])
+
+    def _own(self, language: str, value: Any) -> _Own:
+        if isinstance(value, dict) and "folds" in value:
+            value = CrossFitted.from_params(Params(deepcopy(value)))
+        if isinstance(value, CrossFitted):
+            return _Own([self._teacher(fold) for fold in value.folds], cross_fitted=True)
+        if not isinstance(value, list):
+            return _Own([self._teacher(value)])
+        if not value:
+            raise ConfigurationError(f"the list of teachers for {language} is empty")
+        return _Own([self._teacher(one) for one in value])
+
+    def _teacher(self, value: Any) -> Teacher:
+        if isinstance(value, dict):
+            value = TeacherSource.from_params(Params(deepcopy(value)))
+        if not isinstance(value, (str, TeacherSource)):
+            raise ConfigurationError(
+                f"{value!r} is no teacher: give the path of an archive, e.g. "
+                '"teachers": {"en": "en/model.tar.gz"}'
+            )
+        if value not in self._teachers:
+            source = ArchiveSource(value) if isinstance(value, str) else value
+            self._teachers[value] = Teacher(source, self.store)
+        return self._teachers[value]
+
+    def _of(self, language: Optional[str]) -> _Own:
+        if self._for_all is not None:
+            return self._for_all
+        if language not in self._by_language:
+            raise ConfigurationError(
+                f"no teacher for language {language!r}: the training data has sentences of it, and "
+                f"there are teachers for {sorted(self._by_language)}. Add "
+                f'"{language}": "PATH/model.tar.gz" to "teachers", or leave the language out of '
+                "the training data"
+            )
+        return self._by_language[language]
+
+    def teachers_of(self, sentence: Sentence) -> List[Teacher]:
+        """
+        The teachers of a sentence, at least one.
+
+        # Raises
+
+        `ConfigurationError` where its language has none.
+        """
+        teachers, cross_fitted = self._of(sentence.language)
+        if cross_fitted:
+            return [teachers[fold_of(sentence.words, len(teachers)) - 1]]
+        return teachers
+
+    def check(self, languages: Sequence[Optional[str]]) -> List[Teacher]:
+        """
+        All teachers of these languages.
+
+        # Raises
+
+        `ConfigurationError` for a language without a teacher, and for a teacher that is missing or
+        cannot be loaded.
+        """
+        found: Dict[Teacher, None] = {}
+        for language in languages:
+            for teacher in self._of(language).teachers:
+                teacher.source.check(language)
+                found[teacher] = None
+        # Nothing is loaded before all are there.
+        for teacher in found:
+            teacher.head()
+        return list(found)
+
+    def release(self) -> None:
+        """Frees all models. They are loaded again when they are needed."""
+        for teacher in self._teachers.values():
+            teacher.source.release()

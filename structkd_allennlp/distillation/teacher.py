@@ -1,0 +1,263 @@
+"""One teacher: a source of scores, with a store in front of it."""
+
+import hashlib
+import logging
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import ContextManager, Iterable, List, Optional, Sequence, Tuple
+
+import allennlp.nn.util as util
+import numpy
+import torch
+from allennlp.common import Registrable
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Batch, DatasetReader, Token
+from allennlp.models.archival import CONFIG_NAME, Archive, load_archive
+
+from structkd_allennlp.data.sentences import Sentence, instance_of_words
+from structkd_allennlp.distillation.target_store import Head, TargetStore
+from structkd_allennlp.modules.tagger_chain import (
+    Potentials,
+    Tagger,
+    constraints_of,
+    crf_potentials,
+    emission_scores,
+    label_names,
+    tagger_of,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class TeacherSource(Registrable):
+    """
+    Where the scores of a teacher come from. It loads what it needs, such as a model, only when it
+    is asked for a head or for emissions: archives of students name their teachers long after these
+    are gone. Another kind of teacher is a subclass, registered under its own name.
+
+    The default implementation is `"archive"`.
+
+    # Parameters
+
+    name : `str`
+        What messages call it, such as its path.
+    """
+
+    default_implementation = "archive"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def check(self, language: Optional[str] = None) -> None:
+        """
+        Loads nothing.
+
+        # Parameters
+
+        language : `str`, optional
+            The one that it teaches, for the message.
+
+        # Raises
+
+        `ConfigurationError` if the source is missing.
+        """
+        raise NotImplementedError
+
+    def digest(self) -> str:
+        """Names the scores in a store: whatever changes them changes it."""
+        raise NotImplementedError
+
+    def head(self) -> Head:
+        raise NotImplementedError
+
+    def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
+        """The scores of the labels of each sentence, `(length, labels)`, float32."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Frees what was loaded. It is loaded again when it is needed."""
+
+
+@TeacherSource.register("archive")
+class ArchiveSource(TeacherSource):
+    """
+    The model of an AllenNLP archive: a CRF tagger (ours, the student of an earlier distillation, or
+    an allennlp-models `crf_tagger`) or a `simple_tagger`, a softmax classifier of tokens. It reads
+    words through its own dataset reader, indexers and vocabulary.
+
+    Registered as a `TeacherSource` with name "archive".
+
+    # Parameters
+
+    archive : `str`
+        Path of a `model.tar.gz` or of a serialization directory.
+
+    # Raises
+
+    `ConfigurationError`, when it is used, for an archive that is missing, cannot be loaded, or
+    holds no tagger.
+    """
+
+    def __init__(self, archive: str) -> None:
+        super().__init__(archive)
+        self._parts: Optional[Tuple[Tagger, DatasetReader]] = None
+
+    def check(self, language: Optional[str] = None) -> None:
+        whose = f" of language {language!r}" if language else ""
+        if not os.path.exists(self.name):
+            raise ConfigurationError(
+                f"the teacher{whose} is missing: there is no {self.name}. Train it first, e.g. "
+                'with training_configs/teacher.jsonnet, or correct its path in "teachers"'
+            )
+
+    def digest(self) -> str:
+        return archive_digest(self.name)
+
+    def head(self) -> Head:
+        tagger, _ = self._loaded()
+        potentials = crf_potentials(tagger).plus(constraints_of(tagger))
+        return Head(
+            label_names(tagger),
+            getattr(tagger, "label_encoding", None),
+            Potentials(*(potential.detach().cpu().float() for potential in potentials)),
+        )
+
+    @torch.no_grad()
+    def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
+        tagger, reader = self._loaded()
+        tagger = tagger.to(device)
+        batch = Batch(
+            [
+                instance_of_words(reader, [Token(word) for word in words], language)
+                for words, language in sentences
+            ]
+        )
+        batch.index_instances(tagger.vocab)
+        tensors = util.move_to_device(batch.as_tensor_dict(), device)
+        logits, mask = emission_scores(tagger, tensors["tokens"])
+        lengths = [len(sentence.words) for sentence in sentences]
+        if mask.sum(1).tolist() != lengths:
+            raise ConfigurationError(
+                f"teacher {self.name} scores {mask.sum(1).tolist()} words for sentences of "
+                f"{lengths}: its dataset reader must keep the words as they are"
+            )
+        scores = logits.float().cpu().numpy()
+        return [row[:n] for row, n in zip(scores, lengths, strict=True)]
+
+    def release(self) -> None:
+        self._parts = None
+
+    def _loaded(self) -> Tuple[Tagger, DatasetReader]:
+        if self._parts is None:
+            logger.info("loading teacher %s", self.name)
+            archive = _load(self.name)
+            try:
+                tagger = tagger_of(archive.model)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"teacher {self.name}: {error.message}") from error
+            self._parts = tagger.eval().requires_grad_(False), archive.dataset_reader
+        return self._parts
+
+
+class Teacher:
+    """
+    A source of scores, with a store in front of it if there is one: the source is loaded only for
+    what the store lacks.
+
+    # Parameters
+
+    source : `TeacherSource`
+    store : `TargetStore`, optional
+    """
+
+    def __init__(self, source: TeacherSource, store: Optional[TargetStore] = None) -> None:
+        self.source = source
+        self._store = store
+        self._head: Optional[Head] = None
+
+    def head(self) -> Head:
+        """Raises `ConfigurationError` for a source that is missing or cannot be loaded."""
+        if self._head is None:
+            self.source.check()
+            if self._store is not None:
+                self._head = self._store.head(self._digest)
+        if self._head is None:
+            with _random_state_kept():
+                self._head = self.source.head()
+            if self._store is not None:
+                self._store.put_head(self._digest, self._head)
+        return self._head
+
+    @cached_property
+    def _digest(self) -> str:
+        return self.source.digest()
+
+    def stored(self, sentence: Sentence) -> Optional[numpy.ndarray]:
+        """The emission scores of a sentence, `(length, labels)`, if they are in the store."""
+        if self._store is None:
+            return None
+        return self._store.get(self._digest, sentence, len(self.head().labels))
+
+    def computed(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
+        """The emission scores of sentences by the source, which also go into the store."""
+        with _random_state_kept():
+            emissions = self.source.emissions(sentences, device)
+        if self._store is not None:
+            self._store.put(self._digest, zip(sentences, emissions, strict=True))
+        return emissions
+
+    def missing(self, sentences: Iterable[Sentence]) -> List[Sentence]:
+        """Those that the store lacks, each once."""
+        distinct = {Sentence(tuple(words), language): None for words, language in sentences}
+        return [sentence for sentence in distinct if self.stored(sentence) is None]
+
+    def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
+        """The emission scores of sentences, from wherever they are to be had."""
+        found = [self.stored(sentence) for sentence in sentences]
+        missing = [i for i, scores in enumerate(found) if scores is None]
+        if missing:
+            computed = self.computed([sentences[i] for i in missing], device)
+            for i, scores in zip(missing, computed, strict=True):
+                found[i] = scores
+        return [scores for scores in found if scores is not None]
+
+
+def _random_state_kept() -> ContextManager[None]:
+    """
+    A model draws random numbers before it gets its weights. Whether a teacher is loaded, or its
+    targets are all in the store, must not change what the student draws.
+    """
+    return torch.random.fork_rng(devices=[])
+
+
+def _load(archive: str) -> Archive:
+    try:
+        return load_archive(archive)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"teacher {archive} cannot be loaded: {error}") from error
+    except Exception as error:
+        # Whatever is wrong inside the file, the user needs to know which file it is.
+        raise ConfigurationError(
+            f"teacher {archive} cannot be loaded ({type(error).__name__}: {error}): it must be "
+            f"the model.tar.gz of a finished training run, or a directory with a {CONFIG_NAME}"
+        ) from error
+
+
+def archive_digest(archive: str) -> str:
+    """
+    The SHA-256 of a `model.tar.gz`, or of what a serialization directory would put into one.
+    """
+    path = Path(archive)
+    files = [path]
+    if path.is_dir():
+        vocabulary = sorted((path / "vocabulary").glob("*"))
+        weights = [path / name for name in ("weights.th", "best.th") if (path / name).exists()][:1]
+        files = [path / "config.json", *weights, *vocabulary]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
