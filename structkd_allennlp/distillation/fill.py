@@ -17,7 +17,6 @@ from structkd_allennlp.distillation.teacher import Teacher
 
 logger = logging.getLogger(__name__)
 
-
 # A teacher runs on batches of this many tokens, padding included: enough to keep a GPU busy, and
 # small beside what training itself needs.
 _TOKENS_A_BATCH = 4096
@@ -27,8 +26,8 @@ _SENTENCES_A_CHUNK = 10_000
 
 def score_missing(archives: Archives, sentences: Iterable[Sentence], device: torch.device) -> None:
     """
-    Has every teacher score those of its sentences that the store lacks, with a progress bar. Holds
-    no more than a chunk of them at a time.
+    Has every teacher score those of its sentences that the store lacks, with a progress bar, and
+    then frees its model. Holds no more than a chunk of the sentences at a time.
     """
     with Tqdm.tqdm(desc="teacher targets", unit=" sentences") as progress:
         for chunk in lazy_groups_of(sentences, _SENTENCES_A_CHUNK):
@@ -81,7 +80,7 @@ def fill_target_store(
     def sentences() -> Iterator[Sentence]:
         return map(sentence_of, reader.read(path))
 
-    # Reading twice keeps no sentence in memory, and finds whatever is wrong before it takes time.
+    # Reading twice keeps no sentence in memory, and finds what is wrong before any teacher runs.
     archives.check(sorted({language for _, language in sentences()}, key=str))
     score_missing(archives, sentences(), int_to_device(cuda_device))
     logger.info("%s holds all targets now; %d bytes on disk", store.directory, store.size())

@@ -1,4 +1,4 @@
-"""What teachers say about sentences, kept on disk."""
+"""The scores that teachers give to sentences, kept on disk."""
 
 import functools
 import hashlib
@@ -60,21 +60,19 @@ class TargetStore(FromParams):
     temperature, is derived from these, so any objective and any student can use what another run
     has left.
 
-    An entry is addressed by the digest of the teacher's archive, the language and the words. It
-    carries a checksum: one that is damaged or none of ours counts as missing, so it is computed
-    again. Writes are transactions, so a run that is killed leaves nothing half-written, and several
-    processes may read and write at once. The file is read through the page cache; nothing is held
-    in memory.
+    An entry is addressed by the teacher's digest, the language and the words. It carries a
+    checksum: an entry that is damaged or foreign counts as missing, and is computed again. Writes
+    are transactions, so a run that is killed leaves nothing half-written, and several processes may
+    read and write at once. The file is read through the page cache; nothing is held in memory.
 
     # Parameters
 
     directory : `str`
-        Is made where there is none.
+        Made if it does not exist.
     half_precision : `bool`, optional (default = `False`)
         Whether to keep scores in float16, in half the space. They are stored relative to the best
-        label of the word, which the distribution does not depend on, so that what is likely loses
-        least. Entries that have more precision than asked for are used; with less, they count as
-        missing.
+        label of the word, which does not change the distribution and keeps likely labels most
+        exact. Entries of higher precision are used; those of lower precision count as missing.
 
     # Raises
 

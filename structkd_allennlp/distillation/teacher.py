@@ -208,12 +208,12 @@ class Teacher:
         return emissions
 
     def missing(self, sentences: Iterable[Sentence]) -> List[Sentence]:
-        """Those that the store lacks, each once."""
+        """The distinct sentences that the store lacks."""
         distinct = {Sentence(tuple(words), language): None for words, language in sentences}
         return [sentence for sentence in distinct if self.stored(sentence) is None]
 
     def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
-        """The emission scores of sentences, from wherever they are to be had."""
+        """The emission scores of sentences, from the store as far as it has them."""
         found = [self.stored(sentence) for sentence in sentences]
         missing = [i for i, scores in enumerate(found) if scores is None]
         if missing:

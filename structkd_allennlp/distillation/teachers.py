@@ -100,21 +100,20 @@ class Teachers:
         device: torch.device,
     ) -> Tuple[LinearChain, Tensor]:
         """
-        One chain of a batch of sentences, each by its teacher. The weights go with it. A sentence
-        without a teacher has weight 0 there.
+        One chain over all sentences, each by its own teacher, with the weights. A sentence without
+        a teacher has a weight of 0, and the potentials of another's.
         """
         lengths = [len(sentence.words) for sentence in sentences]
-        shape = len(sentences), max(lengths)
-        emissions = numpy.zeros((*shape, len(self._space.labels)), numpy.float32)
-        present = {own: self._matched_on(device, own) for own in teachers if own is not None}
+        labels = len(self._space.labels)
+        emissions = numpy.zeros((len(sentences), max(lengths), labels), numpy.float32)
+        present = {own: self._matched_on(own, device) for own in teachers if own is not None}
         for teacher, (columns, _) in present.items():
             rows = [row for row, own in enumerate(teachers) if own is teacher]
             scores = teacher.emissions([sentences[row] for row in rows], device)
-            padded = numpy.zeros((len(rows), shape[1], scores[0].shape[1]), numpy.float32)
+            padded = numpy.zeros((len(rows), max(lengths), scores[0].shape[1]), numpy.float32)
             for i, one in enumerate(scores):
                 padded[i, : len(one)] = one
             emissions[rows] = numpy.where(columns < 0, -numpy.inf, padded[..., columns])
-        # A sentence without a teacher takes part with the potentials of another's.
         number: Dict[Optional[Teacher], int] = {teacher: i for i, teacher in enumerate(present)}
         index = torch.tensor([number.get(teacher, 0) for teacher in teachers], device=device)
         transitions, start, end = (
@@ -127,7 +126,7 @@ class Teachers:
         )
         return chain, torch.tensor(weights, device=device)
 
-    def _matched_on(self, device: torch.device, teacher: Teacher) -> _Matched:
+    def _matched_on(self, teacher: Teacher, device: torch.device) -> _Matched:
         key = teacher, device
         if key not in self._matched:
             columns, potentials = self._match(teacher)
