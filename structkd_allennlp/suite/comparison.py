@@ -4,7 +4,18 @@ import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Literal, NamedTuple, Optional, Sequence, TypedDict
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Optional,
+    Sequence,
+    TypedDict,
+)
 
 from allennlp.common.checks import ConfigurationError
 
@@ -53,6 +64,7 @@ class Run(TypedDict):
     dev: Optional[float]
     scores: Scores
     epochs: List[Epoch]
+    recovered: NotRequired[bool]
 
 
 class Results(TypedDict):

@@ -140,6 +140,9 @@ def cost_table(comparison: Comparison) -> Table:
             NOTHING if development is None else f"{development:.2f}",
         ]
         table.rows.append([Cell(cell) for cell in cells])
+    recovered = [run["directory"] for run in comparison.results["runs"] if run.get("recovered")]
+    if recovered:
+        table.notes.append(f"Interrupted, and recovered from a checkpoint: {', '.join(recovered)}.")
     return table
 
 

@@ -63,7 +63,9 @@ def execute(job: TrainJob) -> None:
         }
     # Also for a model that is only evaluated again: the metric may have changed.
     run |= training_results(directory, job.metric)
-    epochs = [_epoch(epoch, job.metric) for epoch in read_record(directory)]
+    record = read_record(directory)
+    run["recovered"] = any(epoch.get("recovered") for epoch in record)
+    epochs = [_epoch(epoch, job.metric) for epoch in record]
     # Runs from before there was `epochs.json` have their epochs in the record already.
     run["epochs"] = epochs or run.get("epochs", [])
     counts = evaluate(directory, job.tests, job.metric)

@@ -175,6 +175,8 @@ class TestMarkdown:
         development = statistics.fmean(run["dev"] for run in runs)
         assert line["development score"] == f"{development:.2f}"
         assert table["teachers (crf)"]["runs"] == "3 of 3"
+        text = (complete / "report.md").read_text(encoding="utf-8")
+        assert "recovered from a checkpoint: students/posterior/seed1.\n" in text
 
     def test_partial_results(self, partial):
         text = (partial / "report.md").read_text(encoding="utf-8")

@@ -97,6 +97,7 @@ def make_results(
             "dev": scores[tested[0]],
             "scores": scores,
             "epochs": epochs(scores[tested[0]], run["objective"]),
+            "recovered": run["directory"] == "students/posterior/seed1",
         }
 
     for i, group in enumerate(groups):
