@@ -23,8 +23,8 @@ setup(
     install_requires=[
         "allennlp==2.10.1",
         "allennlp-models==2.10.1",
-        # From 2.6 on, `torch.load` runs no code.
-        "torch>=2.6",
+        # Before, `torch.load` could be made to run code (CVE-2025-32434, CVE-2026-24747).
+        "torch>=2.10",
         "transformers>=4.30,<4.46",
         "regex>=2022.1.18",
         "seqeval>=1.2.2",

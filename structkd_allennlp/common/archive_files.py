@@ -46,12 +46,11 @@ def unpacked(archive: str) -> Iterator[Path]:
     the archive's own directory, links, devices, named pipes), unpacks to more than 1 GiB and fifty
     times its own size, or lacks the configuration, the vocabulary or the weights of a model.
     """
+    check_layout(archive)
     if os.path.isdir(archive):
-        _check_files(Path(archive), f"the directory {archive}")
+        check_weights(Path(get_weights_path(archive)))
         yield Path(archive)
         return
-    if not stat.S_ISREG(os.stat(archive).st_mode):
-        raise ConfigurationError(f"{archive} is not a regular file")
     directory = tempfile.mkdtemp()
     try:
         try:
@@ -61,12 +60,43 @@ def unpacked(archive: str) -> Iterator[Path]:
         # All that gzip, zlib and tarfile say of damage. A file that ends early is an EOFError.
         except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError) as error:
             raise ConfigurationError(
-                f"the archive is damaged, or is not a tar.gz file ({error}): {MAKE_IT_AGAIN}"
+                f"the archive is damaged, or is not a tar.gz file ({error}): it must be the "
+                f"model.tar.gz of a finished training run; {MAKE_IT_AGAIN}"
             ) from error
-        _check_files(Path(directory), "the archive")
+        check_layout(directory)
+        check_weights(Path(get_weights_path(directory)))
         yield Path(directory)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def check_layout(archive: str) -> None:
+    """
+    Checks that a path is a regular file, or a directory with all files of a model, without reading
+    any of them.
+
+    # Raises
+
+    `ConfigurationError`
+    """
+    if not os.path.isdir(archive):
+        if not stat.S_ISREG(os.stat(archive).st_mode):
+            raise ConfigurationError("it is neither a regular file nor a directory")
+        return
+    directory = Path(archive)
+    config, weights = directory / CONFIG_NAME, Path(get_weights_path(archive))
+    vocabulary = directory / "vocabulary"
+    for path, kind in ((config, "configuration"), (weights, "weights"), (vocabulary, "vocabulary")):
+        if not path.exists():
+            raise ConfigurationError(
+                f"it has no {kind}, as there is no {path.name} in it: it must be the model.tar.gz "
+                "of a finished training run, or the directory of one"
+            )
+    if not vocabulary.is_dir():
+        raise ConfigurationError("its vocabulary is not a directory")
+    for path in (config, weights, *vocabulary.iterdir()):
+        if not path.is_file():
+            raise ConfigurationError(f"its {path.name} is not a regular file")
 
 
 def check_weights(path: Path) -> None:
@@ -164,18 +194,3 @@ def _check_members(archive: str, directory: str) -> None:
         assert tar.fileobj is not None
         while tar.fileobj.read(_LARGEST_READ):
             pass
-
-
-def _check_files(directory: Path, whose: str) -> None:
-    """Whether a model can be in these files at all."""
-    weights = Path(get_weights_path(directory))
-    for path, kind in ((directory / CONFIG_NAME, "configuration"), (weights, "weights")):
-        if not path.exists():
-            raise ConfigurationError(f"{whose} has no {kind}: there is no {path.name} in it")
-    vocabulary = directory / "vocabulary"
-    if not vocabulary.is_dir():
-        raise ConfigurationError(f"{whose} has no vocabulary: there is no directory of that name")
-    for path in (directory / CONFIG_NAME, weights, *vocabulary.iterdir()):
-        if not path.is_file():
-            raise ConfigurationError(f"{whose} has a {path.name} that is not a regular file")
-    check_weights(weights)

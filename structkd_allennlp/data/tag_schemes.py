@@ -1,6 +1,7 @@
 """All that is known of tag strings: chunk schemes, recoding, and the entities that tags hold."""
 
-from typing import Iterable, List, NamedTuple, Optional, Sequence
+from contextlib import suppress
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Set
 
 from allennlp.data.dataset_readers.dataset_utils.span_utils import (
     TypedStringSpan,
@@ -138,6 +139,81 @@ def scheme_of(labels: Iterable[str]) -> Optional[str]:
     if letters & {"M", "E", "S"}:
         return "BMES"
     return "BIO" if letters & {"B", "I"} else None
+
+
+def possible_schemes(labels: Iterable[str]) -> Set[str]:
+    """
+    Which of `IOB1` and `BIO` can need exactly these labels: in BIO every `I-X` follows a `B-X`, in
+    IOB1 every `B-X` follows an `I-X`. Labels that have both of every type tell nothing.
+    """
+    labels = [label for label in labels if label[1:2] in ("", "-")]
+    begin, inside = ({x[1:] for x in labels if x[:1] == letter} for letter in "BI")
+    schemes = (("IOB1", begin - inside), ("BIO", inside - begin))
+    return {scheme for scheme, missing in schemes if not missing}
+
+
+def chunk_scheme(labels: Iterable[str], declared: Optional[str]) -> Optional[str]:
+    """
+    `scheme_of`, and whether `BIO` means IOB1, which the labels may leave open: then it is what is
+    declared, or BIO.
+    """
+    labels = list(labels)
+    scheme = scheme_of(labels)
+    if scheme != "BIO":
+        return scheme or declared
+    possible = possible_schemes(labels)
+    return possible.pop() if len(possible) == 1 else "IOB1" if declared == "IOB1" else "BIO"
+
+
+def bio_labels(labels: Iterable[str]) -> Set[str]:
+    """What IOB1 labels are called in BIO."""
+    return {own for x in labels for own in ([x, "B" + x[1:]] if x[:1] == "I" else [x])}
+
+
+def schemes_of_tags(tags: Sequence[str]) -> Set[str]:
+    """Which of `IOB1` and `BIO` the tags of a sentence are valid in."""
+    valid = set()
+    for scheme in ("IOB1", "BIO"):
+        with suppress(TagSchemeError):
+            _check(tags, scheme)
+            valid.add(scheme)
+    return valid
+
+
+class Iob1Reading(NamedTuple):
+    """
+    What BIO labels are called in IOB1. Every valid sequence of one scheme is a valid sequence of
+    the other, label by label, but for the start of an entity: it is an `I-X` in IOB1, or a `B-X`
+    if an entity of the same type ends right before it.
+
+    # Parameters
+
+    usual : `List[str]`
+        What each BIO label is called, unless `adjacent`.
+    adjacent : `List[List[bool]]`
+        `[from][to]`: whether `to` starts an entity right after one of its own type, and keeps its
+        name.
+    start : `List[bool]`
+        Whether BIO lets a sentence start with the label.
+    follow : `List[List[bool]]`
+        `[from][to]`: whether BIO lets `to` follow `from`.
+    """
+
+    usual: List[str]
+    adjacent: List[List[bool]]
+    start: List[bool]
+    follow: List[List[bool]]
+
+
+def iob1_reading(labels: Sequence[str]) -> Iob1Reading:
+    """Of these BIO labels."""
+    split = [(label[:1], label[1:]) for label in labels]
+    return Iob1Reading(
+        ["I" + type_ if letter == "B" else letter + type_ for letter, type_ in split],
+        [[a[0] in "BI" and b == ("B", a[1]) for b in split] for a in split],
+        [letter != "I" for letter, _ in split],
+        [[b[0] != "I" or (a[0] in "BI" and a[1] == b[1]) for b in split] for a in split],
+    )
 
 
 def _bioes(tag: str) -> str:

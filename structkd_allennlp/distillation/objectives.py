@@ -21,6 +21,9 @@ class DistillationObjective(Registrable):
         long sentences more weight, or `"mean"`. The model takes the mean over sentences.
     """
 
+    compares_emissions = False
+    """Whether it looks at the emissions by themselves, without transitions."""
+
     def __init__(self, reduction: str = "sum") -> None:
         self.reduction = _check_choice("reduction", reduction, "sum", "mean")
 
@@ -97,6 +100,8 @@ class EmissionObjective(DivergenceObjective):
 
     Registered as a `DistillationObjective` with name "emission".
     """
+
+    compares_emissions = True
 
     def _losses(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         log_t, log_s = self._tempered(teacher.emissions), self._tempered(student.emissions)
@@ -224,6 +229,7 @@ class SumObjective(DistillationObjective):
             )
         self.objectives = objectives
         self.weights = weights
+        self.compares_emissions = any(own.compares_emissions for own in objectives)
 
     def _losses(self, teacher: StructuredDistribution, student: StructuredDistribution) -> Tensor:
         losses = [

@@ -3,20 +3,26 @@
 import hashlib
 import logging
 import os
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import ContextManager, Iterable, List, Optional, Sequence, Tuple
+from typing import ContextManager, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import allennlp.nn.util as util
 import numpy
 import torch
 from allennlp.common import Registrable
 from allennlp.common.checks import ConfigurationError
-from allennlp.data import Batch, DatasetReader, Token
-from allennlp.models.archival import CONFIG_NAME, Archive, load_archive
+from allennlp.data import Batch, Token
+from allennlp.models.archival import CONFIG_NAME, Archive
 
+from structkd_allennlp.common.archive_files import check_layout
+from structkd_allennlp.common.text import quoted
+from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
 from structkd_allennlp.data.sentences import Sentence, instance_of_words
 from structkd_allennlp.distillation.target_store import Head, TargetStore
+from structkd_allennlp.distillation.teacher_quality import check_finite, warn_if_worthless
+from structkd_allennlp.distillation.teacher_scheme import archived_scheme
 from structkd_allennlp.modules.tagger_chain import (
     Potentials,
     Tagger,
@@ -101,35 +107,47 @@ class ArchiveSource(TeacherSource):
 
     def __init__(self, archive: str) -> None:
         super().__init__(archive)
-        self._parts: Optional[Tuple[Tagger, DatasetReader]] = None
+        self._parts: Optional[Tuple[Tagger, Archive]] = None
 
     def check(self, language: Optional[str] = None) -> None:
         whose = f" of language {language!r}" if language else ""
         if not os.path.exists(self.name):
+            # Which is there where somebody works in a checkout of this package.
+            example = ", e.g. with training_configs/teacher.jsonnet,"
+            if not os.path.exists("training_configs/teacher.jsonnet"):
+                example = ""
             raise ConfigurationError(
-                f"the teacher{whose} is missing: there is no {self.name}. Train it first, e.g. "
-                'with training_configs/teacher.jsonnet, or correct its path in "teachers"'
+                f"the teacher{whose} is missing: there is no {self.name}. Train it first{example} "
+                'or correct its path in "teachers"'
+                + ("" if example else f", which is relative to {os.getcwd()}")
             )
+        with _named(self.name):
+            check_layout(self.name)
 
     def digest(self) -> str:
         return archive_digest(self.name)
 
     def head(self) -> Head:
-        tagger, _ = self._loaded()
+        tagger, archive = self._loaded()
         potentials = crf_potentials(tagger).plus(constraints_of(tagger))
+        labels = label_names(tagger)
+        try:
+            scheme = archived_scheme(labels, archive)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"teacher {self.name}: {error.message}") from error
         return Head(
-            label_names(tagger),
-            getattr(tagger, "label_encoding", None),
+            labels,
+            scheme,
             Potentials(*(potential.detach().cpu().float() for potential in potentials)),
         )
 
     @torch.no_grad()
     def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
-        tagger, reader = self._loaded()
+        tagger, archive = self._loaded()
         tagger = tagger.to(device)
         batch = Batch(
             [
-                instance_of_words(reader, [Token(word) for word in words], language)
+                instance_of_words(archive.dataset_reader, [Token(word) for word in words], language)
                 for words, language in sentences
             ]
         )
@@ -148,15 +166,17 @@ class ArchiveSource(TeacherSource):
     def release(self) -> None:
         self._parts = None
 
-    def _loaded(self) -> Tuple[Tagger, DatasetReader]:
+    def _loaded(self) -> Tuple[Tagger, Archive]:
         if self._parts is None:
             logger.info("loading teacher %s", self.name)
             archive = _load(self.name)
             try:
                 tagger = tagger_of(archive.model)
+                check_finite(tagger)
             except ConfigurationError as error:
                 raise ConfigurationError(f"teacher {self.name}: {error.message}") from error
-            self._parts = tagger.eval().requires_grad_(False), archive.dataset_reader
+            warn_if_worthless(self.name, archive.config)
+            self._parts = tagger.eval().requires_grad_(False), archive
         return self._parts
 
 
@@ -203,6 +223,13 @@ class Teacher:
         """The emission scores of sentences by the source, which also go into the store."""
         with _random_state_kept():
             emissions = self.source.emissions(sentences, device)
+        for sentence, scores in zip(sentences, emissions, strict=True):
+            if not numpy.isfinite(scores).all():
+                raise ConfigurationError(
+                    f"teacher {self.source.name} gives the words of "
+                    f"{quoted(' '.join(sentence.words))} scores that are not finite numbers: its "
+                    "training has diverged, so train it again, or the sentence is too long for it"
+                )
         if self._store is not None:
             self._store.put(self._digest, zip(sentences, emissions, strict=True))
         return emissions
@@ -232,15 +259,22 @@ def _random_state_kept() -> ContextManager[None]:
 
 
 def _load(archive: str) -> Archive:
+    with _named(archive):
+        return load_untrusted_archive(archive)
+
+
+@contextmanager
+def _named(archive: str) -> Iterator[None]:
+    """Whatever is wrong inside an archive, the user needs to know which one it is."""
     try:
-        return load_archive(archive)
+        yield
     except ConfigurationError as error:
         raise ConfigurationError(f"teacher {archive} cannot be loaded: {error}") from error
     except Exception as error:
-        # Whatever is wrong inside the file, the user needs to know which file it is.
         raise ConfigurationError(
-            f"teacher {archive} cannot be loaded ({type(error).__name__}: {error}): it must be "
-            f"the model.tar.gz of a finished training run, or a directory with a {CONFIG_NAME}"
+            f"teacher {archive} cannot be loaded ({type(error).__name__}: {str(error)[:200]}): it "
+            "must be the model.tar.gz of a finished training run, or a directory with a "
+            f"{CONFIG_NAME}"
         ) from error
 
 

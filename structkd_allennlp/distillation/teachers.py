@@ -1,6 +1,6 @@
 """The teachers of a student, as linear chains over its labels."""
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy
 import torch
@@ -8,20 +8,12 @@ from allennlp.common.checks import ConfigurationError
 from torch import Tensor
 
 from structkd_allennlp.data.sentences import Sentence
-from structkd_allennlp.data.tag_schemes import scheme_of
 from structkd_allennlp.distillation.archives import Archives, TeacherArchives
+from structkd_allennlp.distillation.matching import Matched, match
 from structkd_allennlp.distillation.target_store import TargetStore
 from structkd_allennlp.distillation.teacher import Teacher
 from structkd_allennlp.modules.linear_chain import LinearChain
-from structkd_allennlp.modules.tagger_chain import LabelSpace, Potentials
-
-
-class _Matched(NamedTuple):
-    """What is the same in every step: a teacher over the student's labels."""
-
-    # Of each of the student's labels, the teacher's label of the same name, or -1.
-    columns: numpy.ndarray
-    potentials: Potentials
+from structkd_allennlp.modules.tagger_chain import LabelSpace
 
 
 class Teachers:
@@ -38,6 +30,8 @@ class Teachers:
     unmatched_labels : `str`, optional (default = `"error"`)
         What to do about labels of a teacher that the student lacks: `"error"`, or `"renormalise"`,
         which takes the teacher's distribution over the sequences without them.
+    compares_emissions : `bool`, optional (default = `False`)
+        Whether emissions are going to be looked at by themselves, without transitions.
 
     # Raises
 
@@ -50,6 +44,7 @@ class Teachers:
         space: LabelSpace,
         store: Optional[TargetStore] = None,
         unmatched_labels: str = "error",
+        compares_emissions: bool = False,
     ) -> None:
         if unmatched_labels not in ("error", "renormalise"):
             raise ConfigurationError(
@@ -58,7 +53,8 @@ class Teachers:
         self.archives = Archives(archives, store)
         self._space = space
         self._unmatched_labels = unmatched_labels
-        self._matched: Dict[Tuple[Teacher, torch.device], _Matched] = {}
+        self._compares_emissions = compares_emissions
+        self._matched: Dict[Tuple[Teacher, torch.device], Matched] = {}
 
     def load(self, languages: Sequence[Optional[str]]) -> None:
         """Opens and checks the teachers of these languages, so that later calls cannot fail."""
@@ -104,62 +100,48 @@ class Teachers:
         a teacher has a weight of 0, and the potentials of another's.
         """
         lengths = [len(sentence.words) for sentence in sentences]
-        labels = len(self._space.labels)
-        emissions = numpy.zeros((len(sentences), max(lengths), labels), numpy.float32)
+        shape = len(sentences), max(lengths), len(self._space.labels)
+        emissions = numpy.zeros(shape, numpy.float32)
+        by_position: Optional[numpy.ndarray] = None
         present = {own: self._matched_on(own, device) for own in teachers if own is not None}
-        for teacher, (columns, _) in present.items():
+        for teacher, (columns, _, adjacency) in present.items():
             rows = [row for row, own in enumerate(teachers) if own is teacher]
             scores = teacher.emissions([sentences[row] for row in rows], device)
-            padded = numpy.zeros((len(rows), max(lengths), scores[0].shape[1]), numpy.float32)
+            padded = numpy.zeros((len(rows), shape[1], scores[0].shape[1]), numpy.float32)
             for i, one in enumerate(scores):
                 padded[i, : len(one)] = one
             emissions[rows] = numpy.where(columns < 0, -numpy.inf, padded[..., columns])
+            if adjacency is not None:
+                if by_position is None:
+                    pairs = (shape[0], shape[1] - 1, shape[2], shape[2])
+                    by_position = numpy.zeros(pairs, numpy.float32)
+                other = padded[..., adjacency.columns] - padded[..., columns]
+                # Shape: (rows, length - 1, labels, labels)
+                by_position[rows] = other[:, 1:, None, :] * adjacency.pairs
         number: Dict[Optional[Teacher], int] = {teacher: i for i, teacher in enumerate(present)}
         index = torch.tensor([number.get(teacher, 0) for teacher in teachers], device=device)
         transitions, start, end = (
             torch.stack(potentials)[index]
             for potentials in zip(*(own.potentials for own in present.values()), strict=True)
         )
+        if by_position is not None:
+            transitions = transitions.unsqueeze(1) + torch.from_numpy(by_position).to(device)
         mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
         chain = LinearChain(
             torch.from_numpy(emissions).to(device), transitions, mask.to(device), start, end
         )
         return chain, torch.tensor(weights, device=device)
 
-    def _matched_on(self, teacher: Teacher, device: torch.device) -> _Matched:
+    def _matched_on(self, teacher: Teacher, device: torch.device) -> Matched:
         key = teacher, device
         if key not in self._matched:
-            columns, potentials = self._match(teacher)
-            self._matched[key] = _Matched(columns, potentials.to(device))
+            matched = self._match(teacher)
+            self._matched[key] = matched._replace(potentials=matched.potentials.to(device))
         return self._matched[key]
 
-    def _match(self, teacher: Teacher) -> _Matched:
-        name, head, student = teacher.source.name, teacher.head(), self._space
-        # A tagger need not say what encoding its labels are in, but they do.
-        own = scheme_of(head.labels) or head.encoding
-        expected = scheme_of(student.labels) or student.encoding
-        if own != expected:
-            raise ConfigurationError(
-                f"teacher {name} has labels of another scheme than the student: the teacher's "
-                f"label encoding is {own} and the student's {expected}; train both with the same "
-                f"label_encoding. The teacher has {sorted(head.labels)}, the student "
-                f"{sorted(student.labels)}"
-            )
-        lacking = sorted(set(head.labels) - set(student.labels))
-        if lacking and self._unmatched_labels == "error":
-            raise ConfigurationError(
-                f"teacher {name} has labels that the student lacks: {lacking}; the student "
-                f"has {sorted(student.labels)}; train the student on data with all of the "
-                'teacher\'s labels, or set "unmatched_labels": "renormalise"'
-            )
-        if not set(head.labels) & set(student.labels):
-            raise ConfigurationError(
-                f"teacher {name} and the student have no label in common: {head.labels} and "
-                f"{student.labels}; they were trained for different tasks"
-            )
-        index = {label: i for i, label in enumerate(head.labels)}
-        columns = [index.get(label, -1) for label in student.labels]
-        transitions, start, end = head.potentials
-        matched = Potentials(transitions[columns][:, columns], start[columns], end[columns])
-        # The teacher's distribution given that the student can say it at all.
-        return _Matched(numpy.array(columns), matched.plus(student.constraints))
+    def _match(self, teacher: Teacher) -> Matched:
+        head = teacher.head()
+        try:
+            return match(head, self._space, self._unmatched_labels, self._compares_emissions)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"teacher {teacher.source.name} {error.message}") from error

@@ -84,7 +84,13 @@ class StructureKD(ChecksArchive, Model):
                 "structured_crf_tagger"
             )
         self.student = student
-        self.teachers = Teachers(teachers, student.label_space, target_store, unmatched_labels)
+        self.teachers = Teachers(
+            teachers,
+            student.label_space,
+            target_store,
+            unmatched_labels,
+            compares_emissions=objective.compares_emissions,
+        )
         self.objective = objective
         self.interpolation = interpolation
         # How far training has come, in epochs. The callback keeps it up to date.

@@ -32,11 +32,15 @@ def tagger(labels, type_="structured_crf_tagger", seed=0, **params):
     return Model.from_params(vocab=vocab, params=Params(config).duplicate()), config
 
 
-def archived(path, labels, reader=READER, type_="structured_crf_tagger", **params):
-    """Saves a random tagger as an archive; returns the archive and the tagger."""
-    model, config = tagger(labels, type_, **params)
+def archived(path, labels, reader=READER, type_="structured_crf_tagger", config=None, **params):
+    """
+    Saves a random tagger as an archive, with further parts of a config; returns the archive and the
+    tagger.
+    """
+    model, own = tagger(labels, type_, **params)
     path.mkdir()
-    Params({"dataset_reader": reader, "model": config}).to_file(str(path / "config.json"))
+    config = {"dataset_reader": reader, "model": own, **(config or {})}
+    Params(config).to_file(str(path / "config.json"))
     model.vocab.save_to_files(str(path / "vocabulary"))
     torch.save(model.state_dict(), path / "best.th")
     return archive_model(path), model.eval()

@@ -81,7 +81,7 @@ def test_a_missing_archive():
 
 def test_a_reader_that_changes_the_words(tmp_path):
     source = ArchiveSource(archived(tmp_path / "t", LABELS)[0])
-    _, reader = source._loaded()
+    reader = source._loaded()[1].dataset_reader
     text_to_instance = reader.text_to_instance
     reader.text_to_instance = lambda tokens, **kw: text_to_instance(tokens[:1], **kw)
     with pytest.raises(

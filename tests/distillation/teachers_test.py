@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("type_", ["structured_crf_tagger", "crf_tagger"])
-@pytest.mark.parametrize("reader", [READER, {"type": "conll2003"}])
+@pytest.mark.parametrize("reader", [READER, {"type": "conll2000"}])
 def test_labels_are_matched_by_name(tmp_path, type_, reader):
     """Whatever order the teacher has its labels in, and if it has fewer than the student."""
     own_labels = ["I-PER", "B-PER", "O"]

@@ -1,0 +1,117 @@
+"""Whether the labels of an archive's tagger are BIO or IOB1, which have the same letters."""
+
+import logging
+import os
+from collections import Counter
+from itertools import islice
+from typing import Any, Iterator, List, Optional, Sequence, Set
+
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader
+from allennlp.data.fields import SequenceLabelField
+from allennlp.models.archival import CONFIG_NAME, Archive
+
+from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
+from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
+from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED
+from structkd_allennlp.data.tag_schemes import possible_schemes, scheme_of, schemes_of_tags
+
+logger = logging.getLogger(__name__)
+
+# Of the training data.
+_MOST_SENTENCES = 10_000
+# Corpora have errors: so many times as many sentences must be valid in one scheme only as in the
+# other only.
+_CLEAR_MAJORITY = 100
+
+
+def archived_scheme(labels: Sequence[str], archive: Archive) -> Optional[str]:
+    """
+    What the labels of an archive's tagger are in. Whether that is BIO or IOB1 is told, in turn, by
+
+    - the dataset reader, if it is one of ours, which recode tags;
+    - labels that only one can have;
+    - the training data, if they still are where they were;
+    - the `label_encoding` of the tagger;
+    - what the reader takes its files to be in, as `conll2003` takes them to be in IOB1.
+
+    # Returns
+
+    `Optional[str]` : `"BIO"`, `"IOB1"`, `"BIOUL"`, `"BMES"`, or `None` for labels without spans.
+
+    # Raises
+
+    `ConfigurationError` where nothing tells, where the training data are a mixture, and where the
+    tagger is set to the other encoding, which forbids it what it has been trained to say.
+    """
+    model = archive.config.params["model"]
+    declared = model.get("student", model).get("label_encoding")
+    scheme = scheme_of(labels)
+    if scheme != "BIO":
+        return scheme or declared
+    found = _made_by(archive.dataset_reader) or _only(possible_schemes(labels))
+    found = found or _used_in_training(labels, archive)
+    if found and {found, declared} == {"BIO", "IOB1"}:
+        raise ConfigurationError(
+            f"its labels are {found}, but its label_encoding is {declared}: train it again with "
+            f'"label_encoding": "{found}"'
+        )
+    if found is None and declared in ("BIO", "IOB1"):
+        found = declared
+    # Of AllenNLP's readers of CoNLL-2000, CoNLL-2003 and OntoNotes.
+    for name in ("_original_coding_scheme", "_coding_scheme"):
+        found = found or getattr(archive.dataset_reader, name, None)
+    if found is None:
+        raise ConfigurationError(
+            f"its labels {sorted(labels)} may be BIO or IOB1, and nothing says which. Unpack it, "
+            f'add "label_encoding": "BIO" (or "IOB1") to the "model" in its {CONFIG_NAME}, and '
+            "name the directory as the teacher"
+        )
+    return found
+
+
+def _only(schemes: Set[str]) -> Optional[str]:
+    return next(iter(schemes)) if len(schemes) == 1 else None
+
+
+def _made_by(reader: DatasetReader) -> Optional[str]:
+    """The scheme that a reader of ours makes, whatever is in its files."""
+    readers = [reader]
+    if isinstance(reader, MultilingualReader):
+        readers = [own for own in (reader.reader, *reader.readers.values()) if own is not None]
+    made = {own.label_encoding for own in readers if isinstance(own, TaggingReader)}
+    return made.pop() if len(made) == 1 else None
+
+
+def _used_in_training(labels: Sequence[str], archive: Archive) -> Optional[str]:
+    counts: Counter[str] = Counter()
+    try:
+        for tags in islice(_training_tags(archive.config, archive.dataset_reader), _MOST_SENTENCES):
+            # Another file by the same name tells nothing.
+            if not set(tags) <= {*labels, UNLABELLED}:
+                return None
+            counts[_only(schemes_of_tags(tags)) or ""] += 1
+    # Whatever a reader of any kind says to a file that is not there any more, or is another.
+    except Exception as error:
+        logger.info("the teacher's training data cannot be read (%s)", type(error).__name__)
+        return None
+    least, most = sorted(("BIO", "IOB1"), key=lambda scheme: counts[scheme])
+    if counts[most] < _CLEAR_MAJORITY * counts[least]:
+        raise ConfigurationError(
+            f"its training data are a mixture of IOB1 and BIO ({counts['IOB1']} sentences are "
+            f"valid in IOB1 only, and {counts['BIO']} in BIO only): recode them, e.g. with the "
+            'dataset reader structkd_conll and its "label_encoding": "BIO", and train it again'
+        )
+    return most if counts[most] else None
+
+
+def _training_tags(config: Params, reader: DatasetReader) -> Iterator[List[str]]:
+    path: Any = config.params["train_data_path"]
+    # Ours have many forms of paths, and look at what they open. Of others nothing is downloaded.
+    if not isinstance(reader, (TaggingReader, MultilingualReader)) and not os.path.isfile(path):
+        return
+    for instance in reader.read(path):
+        field = instance["tags"]
+        assert isinstance(field, SequenceLabelField)
+        yield [str(label) for label in field.labels]
