@@ -32,6 +32,7 @@ from structkd_allennlp.training.archive_manifest import ArchiveManifestCallback
 from structkd_allennlp.training.callbacks import StructureKDCallback
 from structkd_allennlp.training.epoch_record import EpochRecordCallback
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
+from structkd_allennlp.training.overlap import OverlapCheckCallback
 from structkd_allennlp.training.schedulers import ReduceOnPlateauLearningRateScheduler
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "LinearInterpolation",
     "MultilingualReader",
     "MultilingualTaggingMetrics",
+    "OverlapCheckCallback",
     "PosteriorObjective",
     "ReduceOnPlateauLearningRateScheduler",
     "SemEvalAspectReader",

@@ -3,14 +3,44 @@
 import hashlib
 import math
 import os
-from itertools import product
-from typing import AbstractSet, Dict, Iterable, List, Sequence, Set, Tuple
+from itertools import combinations, product
+from typing import AbstractSet, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
+
+from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.data.corpus_paths import CorpusFile, Part, split_parts
+from structkd_allennlp.data.sentences import TaggedSentence
 
 # Folds that only repeat after more residues than this are taken to overlap unless they are equal
 # and opposite, which is what they do in practice.
 _MOST_RESIDUES = 1_000_000
+
+
+def check_folds(data: Mapping[str, Sequence[CorpusFile]]) -> None:
+    """
+    # Parameters
+
+    data : `Mapping[str, Sequence[CorpusFile]]`
+        By its name in messages what has to be disjoint, such as training and development data.
+        Files named as text without labels may overlap with others.
+
+    # Raises
+
+    `ConfigurationError` where two of these name folds of one file that are not disjoint.
+    """
+    for (name, files), (other, others) in combinations(data.items(), 2):
+        for path, theirs in overlapping_files(_labelled(files), _labelled(others)):
+            if split_parts(path)[1] or split_parts(theirs)[1]:
+                raise ConfigurationError(
+                    f"{name} and {other} have sentences in common, since these folds overlap: "
+                    f"{path} and {theirs}. Use folds of the same number, such as "
+                    "#not-fold=1of10#not-fold=2of10 to train, #fold=1of10 to validate and "
+                    "#fold=2of10 to test."
+                )
+
+
+def _labelled(files: Sequence[CorpusFile]) -> List[CorpusFile]:
+    return [file for file in files if not file.unlabelled]
 
 
 def overlapping_files(
@@ -48,14 +78,24 @@ def parts_overlap(parts: Sequence[Part]) -> bool:
     )
 
 
-def digests(sentences: Iterable[Sequence[str]]) -> Set[bytes]:
-    """Of the words of sentences: a set that is small in memory."""
-    return {_digest(words) for words in sentences}
+def labelled_digests(sentences: Iterable[TaggedSentence]) -> Set[bytes]:
+    """Of the words of the sentences with tags: a set that is small in memory."""
+    return {_digest(sentence.words) for sentence in sentences if sentence.tags is not None}
 
 
-def count_repeated(sentences: Iterable[Sequence[str]], known: AbstractSet[bytes]) -> int:
-    """How many of these sentences are among those whose `digests` are known."""
-    return sum(_digest(words) in known for words in sentences)
+def repeated(
+    sentences: Iterable[TaggedSentence], known: AbstractSet[bytes]
+) -> Dict[str, Tuple[int, int]]:
+    """
+    By language, how many of these sentences are among those with these digests, whatever the
+    language there, and how many they are in all.
+    """
+    counts: Dict[str, Tuple[int, int]] = {}
+    for sentence in sentences:
+        language = str(sentence.language)
+        count, of = counts.get(language, (0, 0))
+        counts[language] = count + (_digest(sentence.words) in known), of + 1
+    return counts
 
 
 def _digest(words: Sequence[str]) -> bytes:

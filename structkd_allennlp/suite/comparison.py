@@ -14,6 +14,7 @@ from typing import (
     NotRequired,
     Optional,
     Sequence,
+    Tuple,
     TypedDict,
 )
 
@@ -63,6 +64,8 @@ class Run(TypedDict):
     seconds: float
     dev: Optional[float]
     scores: Scores
+    # By language, how many test sentences are also in the training data, and how many there are.
+    repeated: NotRequired[Dict[str, Tuple[int, int]]]
     epochs: List[Epoch]
     recovered: NotRequired[bool]
 

@@ -18,6 +18,7 @@ from structkd_allennlp.suite.plan import Step, TrainJob, digest, plan
 from structkd_allennlp.suite.progress import SuiteProgress
 from structkd_allennlp.suite.report import write_report
 from structkd_allennlp.suite.specification import Suite
+from structkd_allennlp.suite.tables import repeated_sentences
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ def run_suite(
             reported = _report(directory)
             if reported:
                 progress.say(f"the report is {directory / 'report.html'}")
+        for sentence in repeated_sentences([step.result for step in steps if step.result]):
+            progress.say(sentence)
         for step in steps:
             if step.state in ("failed", "blocked"):
                 progress.say(f"{step.name}: {'failed' if step.state == 'failed' else step.error}")

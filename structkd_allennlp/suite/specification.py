@@ -23,9 +23,16 @@ from allennlp.common import FromParams, Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader
 
-from structkd_allennlp.data.corpus_paths import LANGUAGE, file_of, files_of, files_of_languages
+from structkd_allennlp.data.corpus_paths import (
+    LANGUAGE,
+    CorpusFile,
+    file_of,
+    files_of,
+    files_of_languages,
+)
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
+from structkd_allennlp.data.overlap import check_folds
 
 Config = Dict[str, Any]
 """A complete training configuration."""
@@ -148,13 +155,14 @@ class Suite(_Section):
                     'the language is also in "test": keep it in one of them ("zero_shot" is for '
                     "languages that nothing is trained on)",
                 )
+        tests = [CorpusFile(path) for path in (*self.test.values(), *self.zero_shot.values())]
         for group, by_language in self.teachers.items():
-            _check_group(f"teachers.{group}", group, by_language, self.languages)
+            _check_group(f"teachers.{group}", group, by_language, self.languages, tests)
         _check_different("teachers", list(self.teachers))
         if not self.rows:
             _refuse("rows", self.rows, "give a list of one row or more")
         for i, row in enumerate(self.rows):
-            _check_row(f"rows.{i}", row, list(self.teachers))
+            _check_row(f"rows.{i}", row, list(self.teachers), tests)
         names = [row.name for row in self.rows]
         _check_different("rows", names)
         if self.baseline not in names:
@@ -256,7 +264,11 @@ def _check_test_files(key: str, files: Mapping[str, str]) -> None:
 
 
 def _check_group(
-    key: str, name: str, by_language: Mapping[str, Teacher], languages: List[str]
+    key: str,
+    name: str,
+    by_language: Mapping[str, Teacher],
+    languages: List[str],
+    tests: List[CorpusFile],
 ) -> None:
     _check_name(f"{key}: the name", name)
     for language in languages:
@@ -286,7 +298,7 @@ def _check_group(
             if not isinstance(configs, list) or len(configs) < 2:
                 _refuse(where, configs, "cross-fitting needs a list of 2 configurations or more")
         for i, config in enumerate(configs):
-            _check_config(where if config is teacher else f"{where}.{i}", config)
+            _check_config(where if config is teacher else f"{where}.{i}", config, tests)
             if config in configs[:i]:
                 _refuse(
                     f"{where}.{i}",
@@ -297,7 +309,7 @@ def _check_group(
                 )
 
 
-def _check_row(key: str, row: Row, groups: List[str]) -> None:
+def _check_row(key: str, row: Row, groups: List[str], tests: List[CorpusFile]) -> None:
     _check_name(f"{key}.name", row.name)
     if not row.seeds:
         _refuse(f"{key}.seeds", row.seeds, "give a list of one seed or more")
@@ -305,7 +317,7 @@ def _check_row(key: str, row: Row, groups: List[str]) -> None:
         _refuse(f"{key}.seeds", row.seeds, "give integers from 0 up")
     if len(set(row.seeds)) < len(row.seeds):
         _refuse(f"{key}.seeds", row.seeds, "the same seed makes the same model: name each once")
-    _check_config(f"{key}.config", row.config)
+    _check_config(f"{key}.config", row.config, tests)
     type_ = row.config["model"].get("type")
     if row.teachers is not None:
         if row.teachers not in groups:
@@ -328,7 +340,7 @@ def _check_row(key: str, row: Row, groups: List[str]) -> None:
         )
 
 
-def _check_config(key: str, config: Any) -> None:
+def _check_config(key: str, config: Any, tests: List[CorpusFile]) -> None:
     _check_mapping(key, config)
     for name in _CONFIG_KEYS:
         if name not in config:
@@ -343,19 +355,25 @@ def _check_config(key: str, config: Any) -> None:
             config["distributed"],
             "a suite trains each model in one process, several models at a time: remove it",
         )
+    data = {"test files": tests}
     for name in ("train_data_path", "validation_data_path"):
         if config.get(name) is None:
             continue
         try:
-            files = [file_of(path) for path in _files(config[name], config["dataset_reader"])]
+            data[name] = _files(config[name], config["dataset_reader"])
+            files = [file_of(file.path) for file in data[name]]
         except ConfigurationError as error:
             raise ConfigurationError(f"{key}.{name}: {error.message}") from error
         for file in files:
             if not file.is_file():
                 _refuse(f"{key}.{name}", str(file), "there is no such file: correct the path")
+    try:
+        check_folds(data)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{key}: {error.message}") from error
 
 
-def _files(path: Any, reader: Mapping[str, Any]) -> List[str]:
+def _files(path: Any, reader: Mapping[str, Any]) -> List[CorpusFile]:
     """The files that a path of a configuration stands for; none for other readers than ours."""
     try:
         class_: Any = DatasetReader.by_name(reader.get("type", ""))
@@ -364,7 +382,7 @@ def _files(path: Any, reader: Mapping[str, Any]) -> List[str]:
     if class_ is MultilingualReader:
         languages = reader.get("languages")
         if languages is None:
-            return [file.path for file in files_of(path, list(reader.get("readers") or {}))]
-        return [file.path for file in files_of_languages(path, languages)]
+            return files_of(path, list(reader.get("readers") or {}))
+        return files_of_languages(path, languages)
     is_ours = isinstance(class_, type) and issubclass(class_, TaggingReader)
-    return [path] if is_ours and isinstance(path, str) else []
+    return [CorpusFile(path)] if is_ours and isinstance(path, str) else []

@@ -1,7 +1,7 @@
 """The tables of a suite's report."""
 
 from dataclasses import dataclass, field
-from typing import List, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from structkd_allennlp.suite.comparison import Comparison, best_of, mean_of
 from structkd_allennlp.suite.significance import CONFIDENCE, RESAMPLES, Statistics
@@ -168,7 +168,21 @@ def summary(comparison: Comparison, statistics: Statistics) -> List[str]:
             if tested["gap_closed"] is not None:
                 sentence += f", {percent(tested['gap_closed'])} of the gap to its teachers"
         sentences.append(f"{sentence}.")
-    return sentences
+    return sentences + repeated_sentences(runs)
+
+
+def repeated_sentences(runs: Sequence[Mapping[str, Any]]) -> List[str]:
+    """A sentence for each test set, as far as it is also in what some models were trained on."""
+    names: Dict[Tuple[Tuple[str, int, int], ...], Dict[str, None]] = {}
+    for run in runs:
+        found = tuple((x, *counts) for x, counts in run.get("repeated", {}).items() if counts[0])
+        if found:
+            names.setdefault(found, {})[run["row"] or f"teachers {run['group']}"] = None
+    return [
+        f"Of the test sentences, {', '.join(f'{n:,} of {of:,} in {x}' for x, n, of in found)} are "
+        f"also in the training data ({', '.join(own)}), so scores on them partly measure memory."
+        for found, own in names.items()
+    ]
 
 
 def percent(share: float) -> str:

@@ -5,10 +5,11 @@ import logging
 import shutil
 import time
 import zipfile
+from copy import deepcopy
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ from allennlp_models.tagging.models.crf_tagger import CrfTagger
 
 from structkd_allennlp.common.files import read_json, write_json
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
+from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
+from structkd_allennlp.data.overlap import labelled_digests, repeated
 from structkd_allennlp.distillation.fill import fill_target_store
 from structkd_allennlp.modules.tagger_chain import label_names
 from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME
@@ -71,6 +74,7 @@ def execute(job: TrainJob) -> None:
     counts = evaluate(directory, job.tests, job.metric)
     write_json(directory / COUNTS_NAME, counts, indent=None)
     run |= asdict(job.entry)
+    run["repeated"] = repeated_tests(job)
     run["scores"] = {language: _percent(own) for language, own in counts.items()}
     run["evaluation_digest"] = job.evaluation_digest
     write_json(directory / RUN_NAME, run)
@@ -162,11 +166,36 @@ def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Dict[str, C
     }
 
 
-@torch.no_grad()
-def _count(model: Model, reader: DatasetReader, language: str, path: str, metric: str) -> Counts:
+def repeated_tests(job: TrainJob) -> Dict[str, Tuple[int, int]]:
+    """
+    By language, how many test sentences are also in the training data, and how many there are in
+    all. Nothing is known of data that is read by other readers than ours.
+    """
+    config = Params(deepcopy(job.config))
+    readers = [DatasetReader.from_params(config["dataset_reader"])]
+    if "validation_dataset_reader" in config:
+        readers.append(DatasetReader.from_params(config["validation_dataset_reader"]))
+    train, test = readers[0], readers[-1]
+    ours = (TaggingReader, MultilingualReader)
+    if not isinstance(train, ours) or not isinstance(test, ours):
+        return {}
+    known = labelled_digests(train.sentences(job.config["train_data_path"]))
+    counts = {}
+    for language, path in job.tests.items():
+        own = repeated(test.sentences(_location(test, language, path)), known).values()
+        counts[language] = (sum(count for count, _ in own), sum(of for _, of in own))
+    return counts
+
+
+def _location(reader: DatasetReader, language: str, path: str) -> str:
     # The path alone need not say which of the suite's languages this is. As JSON it may be one that
     # the reader's configuration lacks.
-    location = json.dumps({language: path}) if isinstance(reader, MultilingualReader) else path
+    return json.dumps({language: path}) if isinstance(reader, MultilingualReader) else path
+
+
+@torch.no_grad()
+def _count(model: Model, reader: DatasetReader, language: str, path: str, metric: str) -> Counts:
+    location = _location(reader, language, path)
     loader = MultiProcessDataLoader(reader, location, batch_size=32, shuffle=False)
     loader.index_with(model.vocab)
     device = _cuda_device()

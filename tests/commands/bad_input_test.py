@@ -184,6 +184,18 @@ def test_a_bad_development_file_is_found_before_training_too(failure, tmp_path):
     assert failure(change).startswith(f"{path}, line 2: ")
 
 
+def test_development_data_in_the_training_data(failure):
+    path = "fixtures/conll/{language}/train.txt#fold=1of"
+
+    def change(config):
+        config["train_data_path"] = path + "3"
+        config["validation_data_path"] = path + "12"
+
+    message = failure(change)
+    assert message.startswith("train_data_path and validation_data_path have sentences in common")
+    assert "en/train.txt#fold=1of3 and fixtures/conll/en/train.txt#fold=1of12" in message
+
+
 def test_missing_files(failure, tmp_path):
     message = failure(train_on(tmp_path / "train.txt"))
     assert message.startswith(f"{tmp_path}/train.txt: no such file for the language 'en'")

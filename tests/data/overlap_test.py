@@ -1,14 +1,18 @@
 import hypothesis.strategies as st
 import pytest
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Token
 from hypothesis import given
 
 from structkd_allennlp.data.corpus_paths import CorpusFile, Part, files_of
 from structkd_allennlp.data.overlap import (
-    count_repeated,
-    digests,
+    check_folds,
+    labelled_digests,
     overlapping_files,
     parts_overlap,
+    repeated,
 )
+from structkd_allennlp.data.sentences import TaggedSentence
 
 PARTS = st.integers(2, 6).flatmap(
     lambda n: st.builds(Part, st.integers(1, n), st.just(n), st.booleans())
@@ -52,6 +56,34 @@ def test_files(tmp_path):
     assert overlapping_files(train, [CorpusFile(nested)]) == [(f"{tmp_path}/b#fold=1of3", nested)]
 
 
+def sentence(words, language="en", tags=True):
+    return TaggedSentence(
+        [Token(word) for word in words.split(" ")], ["O"] if tags else None, language
+    )
+
+
 def test_repeated_sentences():
-    known = digests([["a", "b"], ["c"]])
-    assert count_repeated([["a", "b"], ["a", "b"], ["a b"], ["d"]], known) == 2
+    known = labelled_digests([sentence("a b"), sentence("c"), sentence("unlabelled", tags=False)])
+    others = [sentence("a b"), sentence("a b"), sentence("a\u00a0b"), sentence("unlabelled")]
+    assert repeated([*others, sentence("c", "es"), sentence("d", "fr")], known) == {
+        "en": (2, 4),
+        "es": (1, 1),
+        "fr": (0, 1),
+    }
+
+
+def test_folds_of_what_has_to_be_disjoint():
+    def files(*paths):
+        return files_of(list(paths))
+
+    train = files("a#not-fold=1of10#not-fold=2of10", {"unlabelled": "a"})
+    check_folds({"train": train, "dev": files("a#fold=1of10"), "test": files("a#fold=2of10")})
+    # A whole file that is trained and tested on is somebody's decision.
+    check_folds({"train": files("a"), "dev": files("a")})
+    for others in (
+        {"dev": files("b", "a#fold=1of3")},
+        {"dev": files("a#fold=1of10"), "test": files("a#fold=1of20")},
+        {"test": files("a")},
+    ):
+        with pytest.raises(ConfigurationError, match=r"sentences in common.* a#.*to train"):
+            check_folds({"train": train, **others})

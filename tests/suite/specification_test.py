@@ -165,6 +165,15 @@ def one_fold(values):
             put("rows/1/config/train_data_path", {"en": 3}),
             "rows.1.config.train_data_path: 3 is not a path",
         ),
+        (
+            put("rows/1/config/train_data_path", {"en": "fixtures/conll/en/train.txt"}),
+            r"rows.1.config.train_data_path: {'en'.*}: no path for 'es' of the \"languages\"",
+        ),
+        (
+            put("teachers/crf/en/validation_data_path", "en=fixtures/conll/en/test.txt#fold=1of3"),
+            r"teachers.crf.en: test files and validation_data_path have sentences in common, since"
+            r" these folds overlap: .*/test.txt and .*/test.txt#fold=1of3",
+        ),
         (put("baseline", "base"), r"baseline is 'base': name one of the rows \['baseline'"),
     ],
 )

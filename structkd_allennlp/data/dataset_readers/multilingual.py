@@ -88,9 +88,13 @@ class MultilingualReader(DatasetReader):
         for language in self.languages:
             self._reader_of(language)
 
+    def files(self, file_path: Paths) -> List[CorpusFile]:
+        """Those that are read."""
+        return self._files_of(file_path, self.languages)
+
     def sentences(self, file_path: Paths) -> Iterator[TaggedSentence]:
         """All sentences of all languages in turn, whatever the worker."""
-        sources = [self._source(file) for file in self._files_of(file_path, self.languages)]
+        sources = [self._source(file) for file in self.files(file_path)]
         streams = [self._sentences(file, reader) for file, reader in sources]
         for turn in zip_longest(*streams):
             yield from (sentence for sentence in turn if sentence is not None)

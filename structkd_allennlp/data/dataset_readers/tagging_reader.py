@@ -12,7 +12,7 @@ from allennlp.data.fields import MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 
 from structkd_allennlp.common.text import quoted
-from structkd_allennlp.data.corpus_paths import split_parts
+from structkd_allennlp.data.corpus_paths import CorpusFile, split_parts
 from structkd_allennlp.data.dataset_readers.text_files import (
     check_is_text_file,
     input_error,
@@ -124,6 +124,10 @@ class TaggingReader(DatasetReader):
         according to the caller or the configuration.
         """
         raise NotImplementedError
+
+    def files(self, file_path: PathOrStr) -> List[CorpusFile]:
+        """The one that is read."""
+        return [CorpusFile(os.fspath(file_path), self.language)]
 
     def sentences(
         self, file_path: PathOrStr, language: Optional[str] = None
