@@ -261,6 +261,18 @@ def test_bad_files(tmp_path, xml, place, parts):
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("<a>", "</a>"), ('<a b="', '"/>'), ("<a><![CDATA[", "")],
+)
+def test_xml_that_would_take_minutes(tmp_path, before, after):
+    path = tmp_path / "x.xml"
+    path.write_text(before + "x" * 30_000_000 + after)
+    message = complaint(lambda: SemEvalAspectReader().sentences(path))
+    assert message.startswith(f"{path}: a text of more than 10,000,000 characters, which starts")
+    assert len(message) < 300 + len(str(path))
+
+
 def test_a_tokenizer_without_offsets_is_refused(tmp_path):
     xml = reviews(sentence("wine", ("wine", 0, 4)))
     message = complaint(lambda: read(tmp_path / "x.xml", xml, tokenizer="just_spaces"))
