@@ -1,13 +1,18 @@
 """README.md and the pages under docs/ say what is true, as far as that can be told in seconds."""
 
 import doctest
+import json
 import re
+from itertools import islice
 from pathlib import Path
 
 import _jsonnet
 import pytest
 from allennlp.common import Params
+from allennlp.data import DatasetReader
 
+import structkd_allennlp.registrables  # noqa: F401
+from structkd_allennlp.data.corpus_paths import file_of
 from tests.command_lines import commands_in
 
 PAGES = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
@@ -80,6 +85,20 @@ def test_configurations_evaluate(page):
             _jsonnet.evaluate_snippet("docs.jsonnet", block)
         except RuntimeError as error:
             pytest.fail(f"{page}, line {line}: {error}")
+
+
+@pages(PAGES)
+def test_corpora_can_be_read(page):
+    """As far as they are here."""
+    for line, block in blocks(page, "jsonnet"):
+        config = Params(json.loads(_jsonnet.evaluate_snippet("docs.jsonnet", block)))
+        if "dataset_reader" not in config or "train_data_path" not in config:
+            continue
+        reader = DatasetReader.from_params(config.pop("dataset_reader"))
+        path = config.as_dict(quiet=True)["train_data_path"]
+        if all(file_of(file.path).exists() for file in reader.files(path)):
+            found = {sentence.language for sentence in islice(reader.sentences(path), 2)}
+            assert len(found) == 2, f"{page}, line {line}"
 
 
 @pages([page for page in PAGES if any(blocks(page, "python"))])
