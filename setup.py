@@ -26,6 +26,7 @@ setup(
         # Before, `torch.load` could be made to run code (CVE-2025-32434, CVE-2026-24747).
         "torch>=2.10",
         "transformers>=4.30,<4.46",
+        "tokenizers>=0.14",
         "regex>=2022.1.18",
         "seqeval>=1.2.2",
         "conllu>=6.0",

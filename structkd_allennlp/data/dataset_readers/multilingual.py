@@ -94,10 +94,13 @@ class MultilingualReader(DatasetReader):
 
     def sentences(self, file_path: Paths) -> Iterator[TaggedSentence]:
         """All sentences of all languages in turn, whatever the worker."""
-        sources = [self._source(file) for file in self.files(file_path)]
-        streams = [self._sentences(file, reader) for file, reader in sources]
+        streams = [self.sentences_of(file) for file in self.files(file_path)]
         for turn in zip_longest(*streams):
             yield from (sentence for sentence in turn if sentence is not None)
+
+    def sentences_of(self, file: CorpusFile) -> Iterator[TaggedSentence]:
+        """All sentences of one file."""
+        return self._sentences(*self._source(file))
 
     def _sentences(self, file: CorpusFile, reader: TaggingReader) -> Iterator[TaggedSentence]:
         sentences = reader.sentences(file.path, file.language)
