@@ -6,14 +6,17 @@ Imports everything that is registered, so that AllenNLP finds it by name: list t
 from structkd_allennlp.commands.distillation_suite import DistillationSuite
 from structkd_allennlp.commands.distillation_targets import DistillationTargets
 from structkd_allennlp.commands.train_folds import TrainFolds
+from structkd_allennlp.commands.train_tokenizer import TrainTokenizer
 from structkd_allennlp.data.dataset_readers import (
     ConllReader,
     MultilingualReader,
+    PretrainingTextReader,
     SemEvalAspectReader,
     UniversalDependenciesPosReader,
     UnlabelledTextReader,
     WikiAnnReader,
 )
+from structkd_allennlp.data.masking import MaskingDataCollator
 from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
 from structkd_allennlp.distillation.interpolation import ConstantInterpolation, LinearInterpolation
 from structkd_allennlp.distillation.objectives import (
@@ -25,14 +28,19 @@ from structkd_allennlp.distillation.objectives import (
     WeightedTopKObjective,
 )
 from structkd_allennlp.distillation.teacher import ArchiveSource
+from structkd_allennlp.models.masked_language_model_distillation import (
+    MaskedLanguageModelDistillation,
+)
 from structkd_allennlp.models.structure_kd import StructureKD
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
 from structkd_allennlp.training.archive_manifest import ArchiveManifestCallback
 from structkd_allennlp.training.callbacks import StructureKDCallback
 from structkd_allennlp.training.epoch_record import EpochRecordCallback
+from structkd_allennlp.training.masked_language_model import MaskedLanguageModelCallback
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 from structkd_allennlp.training.overlap import OverlapCheckCallback
+from structkd_allennlp.training.perplexity import MultilingualPerplexity
 from structkd_allennlp.training.schedulers import ReduceOnPlateauLearningRateScheduler
 
 __all__ = [
@@ -46,10 +54,15 @@ __all__ = [
     "EmissionObjective",
     "EpochRecordCallback",
     "LinearInterpolation",
+    "MaskedLanguageModelCallback",
+    "MaskedLanguageModelDistillation",
+    "MaskingDataCollator",
+    "MultilingualPerplexity",
     "MultilingualReader",
     "MultilingualTaggingMetrics",
     "OverlapCheckCallback",
     "PosteriorObjective",
+    "PretrainingTextReader",
     "ReduceOnPlateauLearningRateScheduler",
     "SemEvalAspectReader",
     "StructuralObjective",
@@ -60,6 +73,7 @@ __all__ = [
     "SumObjective",
     "TopKObjective",
     "TrainFolds",
+    "TrainTokenizer",
     "UniversalDependenciesPosReader",
     "UnlabelledTextReader",
     "WeightedTopKObjective",

@@ -24,7 +24,9 @@ from tests.command_lines import commands_in
 
 FOLDER = Path("training_configs")
 SUITES = sorted(FOLDER.glob("suites/*.jsonnet"))
-CONFIGS = sorted({*FOLDER.glob("**/*.jsonnet")} - {*SUITES})
+PRETRAINING = sorted(FOLDER.glob("pretraining/*.jsonnet"))
+CONFIGS = sorted({*FOLDER.glob("**/*.jsonnet")} - {*SUITES, *PRETRAINING})
+ALL = CONFIGS + PRETRAINING + SUITES
 TOP = {"teacher", "baseline", "posterior_kd", "transformer_posterior_kd"}
 TASKS = {"ud", "wikiann", "conll2002", "aspect"}
 KINDS = {"teacher", "baseline", "posterior_kd", "structural_kd", "unlabelled"}
@@ -85,7 +87,7 @@ def test_the_one_that_is_written_out_is_what_the_others_are_made_like():
     assert json.loads(made) == params_of(config)
 
 
-@pytest.mark.parametrize("config", CONFIGS + SUITES, ids=named)
+@pytest.mark.parametrize("config", ALL, ids=named)
 def test_the_comments_name_commands_that_parse(config):
     text = config.read_text(encoding="utf-8")
     assert not text.startswith("//   allennlp"), "what it is comes first"
@@ -105,9 +107,9 @@ def test_the_comments_name_commands_that_parse(config):
 
 
 def test_no_two_commands_train_in_one_directory():
-    commands = [args for config in CONFIGS + SUITES for args in comments_of(config)[0]]
+    commands = [args for config in ALL for args in comments_of(config)[0]]
     places = [x.serialization_dir for x in commands if hasattr(x, "serialization_dir")]
-    assert len(places) == len(set(places)) >= len(CONFIGS + SUITES)
+    assert len(places) == len(set(places)) >= len(ALL)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=named)
@@ -126,6 +128,25 @@ def test_teachers_are_where_their_command_trains_them(config):
     assert trained.name == own
     for language, archive in teachers.items():
         assert Path(archive) == trained.with_name(language) / "model.tar.gz"
+
+
+def test_a_student_is_pretrained_as_its_teacher_is_on_the_same_text():
+    assert {x.stem for x in PRETRAINING} == {
+        f"{text}_{kind}" for text in ("fixtures", "text") for kind in ("teacher", "student")
+    }
+    for student in FOLDER.glob("pretraining/*_student.jsonnet"):
+        teacher = student.with_name(student.name.replace("student", "teacher"))
+        (command, *_), _ = comments_of(teacher)
+        own, its = params_of(student), params_of(teacher)
+        assert own["model"]["teacher"] == f"{command.serialization_dir}/transformer"
+        hidden = own["model"]["hidden_states"]
+        assert hidden["teacher_size"] == its["model"]["student"]["hidden_size"]
+        assert max(hidden["layers"].values()) == its["model"]["student"]["num_hidden_layers"]
+        alone = params_of(student, comments_of(student)[1][0])
+        for params in (alone, its):
+            for name in ("teacher", "hidden_states", "student", "interpolation", "temperature"):
+                params["model"].pop(name, None)
+        assert alone == its
 
 
 def on_fixtures(params, text):

@@ -1,0 +1,111 @@
+// Encoders that are pre-trained here, on text in several languages.
+
+local real_languages = [
+  'de', 'en', 'es', 'fr', 'gl', 'hr', 'it', 'nl', 'nn', 'pl', 'pt', 'ru', 'sv', 'tr',
+];
+
+local bert(layers, size) = {
+  model_type: 'bert',
+  num_hidden_layers: layers,
+  hidden_size: size,
+  num_attention_heads: size / 32,
+  intermediate_size: 4 * size,
+  max_position_embeddings: 256,
+};
+
+{
+  // Each has the text, the size of both encoders, and how long they train.
+  fixtures: {
+    languages: ['en', 'es'],
+    reader: { type: 'structkd_conll' },
+    train: 'fixtures/conll/{language}/train.txt',
+    dev: 'fixtures/conll/{language}/dev.txt',
+    out: 'out/pretraining/fixtures',
+    teacher: bert(2, 64),
+    student: bert(1, 32),
+    length: 48,
+    batch_size: 8,
+    epochs: 5,
+    learning_rate: 3e-3,
+  },
+
+  // About 8 and 5 million parameters with 10,000 sub-words. A hundredth of the text is held out.
+  text: {
+    languages: real_languages,
+    reader: { type: 'unlabelled_text' },
+    train: 'data/text/{language}.txt#not-fold=1of100',
+    dev: 'data/text/{language}.txt#fold=1of100',
+    out: 'out/pretraining/text',
+    teacher: bert(6, 256),
+    student: bert(3, 256),
+    length: 128,
+    batch_size: 32,
+    epochs: 10,
+    learning_rate: 5e-4,
+  },
+
+  // A masked language model of this size, from scratch. `out` is the directory of the tokenizer and
+  // of both models.
+  alone(task, encoder): {
+    local tokenizer = task.out + '/tokenizer',
+    local masking = { type: 'masked_language_modeling', model_name: tokenizer },
+    dataset_reader: {
+      type: 'pretraining_text',
+      tokenizer: tokenizer,
+      languages: task.languages,
+      length: task.length,
+      // Smaller languages come more often than they are.
+      exponent: 0.7,
+      reader: task.reader,
+    },
+    validation_dataset_reader: self.dataset_reader { exponent: 1.0 },
+    train_data_path: task.train,
+    validation_data_path: task.dev,
+    // Sub-words have their numbers from the tokenizer.
+    vocabulary: { type: 'empty' },
+    model: {
+      type: 'masked_language_model_distillation',
+      tokenizer: tokenizer,
+      student: encoder,
+    },
+    data_loader: { batch_size: task.batch_size, shuffle: true, collate_fn: masking },
+    // The seed has the same sub-words masked each time.
+    validation_data_loader: {
+      batch_size: task.batch_size,
+      shuffle: false,
+      collate_fn: masking { seed: 13 },
+    },
+    trainer: {
+      num_epochs: task.epochs,
+      validation_metric: '-perplexity/macro',
+      optimizer: {
+        type: 'huggingface_adamw',
+        lr: task.learning_rate,
+        weight_decay: 0.01,
+        parameter_groups: [[['bias$', 'LayerNorm'], { weight_decay: 0.0 }]],
+      },
+      learning_rate_scheduler: { type: 'slanted_triangular', cut_frac: 0.06 },
+      grad_norm: 1.0,
+      checkpointer: { keep_most_recent_by_count: 1 },
+      // One writes the encoder and moves lambda; the other has model.tar.gz say what it holds.
+      callbacks: ['masked_language_model', 'archive_manifest'],
+    },
+  },
+
+  // A smaller one, distilled from it while it is pre-trained.
+  distilled(task): $.alone(task, task.student) + {
+    model+: {
+      teacher: task.out + '/teacher/transformer',
+      temperature: 2.0,
+      // Every second layer, with the embeddings.
+      hidden_states: {
+        layers: {
+          [std.toString(layer)]: 2 * layer
+          for layer in std.range(0, task.student.num_hidden_layers)
+        },
+        teacher_size: task.teacher.hidden_size,
+      },
+      interpolation: { type: 'constant', value: 0.5 },
+    },
+  },
+}
