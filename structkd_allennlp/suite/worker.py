@@ -62,7 +62,8 @@ def execute(job: TrainJob) -> None:
         started = datetime.now().astimezone()
         run = {
             "started": started.isoformat(timespec="seconds"),
-            "seconds": train(Params(job.config), directory),
+            # A copy: AllenNLP takes out of it what it reads.
+            "seconds": train(Params(deepcopy(job.config)), directory),
         }
     # Also for a model that is only evaluated again: the metric may have changed.
     run |= training_results(directory, job.metric)
