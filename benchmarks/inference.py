@@ -195,7 +195,9 @@ def prepared(operation: Operation, name: str, problem: Problem) -> Callable[[], 
 def tables(rows: Sequence[measure.Row]) -> str:
     """A table for each size: milliseconds, and in brackets how many times as long as ours."""
     result = []
-    names = [name for name in ALL if any(row["contender"] == name for row in rows)]
+    names = list(dict.fromkeys(row["contender"] for row in rows))
+    # One that is not among ours and their peers is an earlier revision of ours.
+    names.sort(key=lambda name: ALL.index(name) if name in ALL else 0)
     for shape in dict.fromkeys((row["batch"], row["length"], row["labels"]) for row in rows):
         here = [row for row in rows if (row["batch"], row["length"], row["labels"]) == shape]
         lines = []

@@ -23,6 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from peers import PEERS
 
 from structkd_allennlp.common.files import write_text
 from structkd_allennlp.suite.plots import COLOURS, GREY, MARKERS, SETTINGS
@@ -287,20 +288,41 @@ def load(path: Path) -> Results:
     return results
 
 
+def earlier_rows(results: Results) -> List[Dict[str, Any]]:
+    """Our rows of an earlier revision, under its name."""
+    revision = f"before ({(results['environment'].get('revision') or 'unknown')[:7]})"
+    return [
+        {**row, "contender": revision, "title": f"{row.get('title', '')}, {revision}"}
+        for row in results["rows"]
+        if row["contender"] not in PEERS
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("results", nargs="*", type=Path, help="default: out/benchmarks/*.json")
     parser.add_argument("--output", type=Path, default=Path("docs/results/speed.md"))
+    parser.add_argument(
+        "--before",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="results of an earlier revision, to show beside the others",
+    )
     args = parser.parse_args()
     measure.check_output(args.output)
+    before = {results["benchmark"]: results for results in map(load, args.before)}
     paths = args.results or sorted(Path("out/benchmarks").glob("*.json"))
     if not paths:
         raise ConfigurationError(
             "there are no results in out/benchmarks: run the other programs in benchmarks/ first"
         )
     found = [(path, load(path)) for path in paths]
+    for _, results in found:
+        if results["benchmark"] in before:
+            results["rows"] += earlier_rows(before[results["benchmark"]])
     figures = args.output.with_suffix("")
     figures.mkdir(exist_ok=True)
     lines = ["# Speed", "Made by `python benchmarks/report.py`."]
