@@ -14,6 +14,7 @@ from allennlp.data import DatasetReader
 from allennlp.data.data_loaders.data_collator import DataCollator
 from allennlp.models import Model, load_archive
 from allennlp.modules.token_embedders import PretrainedTransformerMismatchedEmbedder
+from allennlp.training import GradientDescentTrainer
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
@@ -201,14 +202,37 @@ def test_what_a_run_leaves_behind(tmp_path, teacher):
     cached_transformers._clear_caches()
 
 
-def test_a_failed_run_leaves_no_encoder(tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("out of memory")
+def test_a_recovered_run_goes_on_as_if_nothing_had_happened(tmp_path, teacher, monkeypatch):
+    others = {
+        "model.teacher": str(teacher),
+        "model.interpolation": {"type": "linear", "epochs": 2},
+        "model.student.hidden_dropout_prob": 0.0,
+        "model.student.attention_probs_dropout_prob": 0.0,
+        "trainer.num_epochs": 2,
+    }
 
-    monkeypatch.setattr("allennlp.training.GradientDescentTrainer._validation_loss", fail)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        train_model(params_of("teacher"), str(tmp_path / "run"))
-    assert not (tmp_path / "run/transformer").exists()
+    def metrics_of(run):
+        metrics = json.loads((run / "metrics_epoch_1.json").read_text(encoding="utf-8"))
+        varying = ("tokens_per_second", "memory_MB", "duration")
+        return {k: v for k, v in metrics.items() if not k.endswith(varying)}
+
+    train_model(params_of("student", **others), str(tmp_path / "whole"))
+    broken = tmp_path / "broken"
+    with monkeypatch.context() as patch:
+        validate = GradientDescentTrainer._validation_loss
+
+        def fail_later(trainer, epoch):
+            if epoch == 1:
+                raise RuntimeError("the machine is gone")
+            return validate(trainer, epoch)
+
+        patch.setattr(GradientDescentTrainer, "_validation_loss", fail_later)
+        with pytest.raises(RuntimeError, match="the machine is gone"):
+            train_model(params_of("student", **others), str(broken))
+    assert not (broken / "transformer").exists()
+    train_model(params_of("student", **others), str(broken), recover=True)
+    assert metrics_of(broken) == pytest.approx(metrics_of(tmp_path / "whole"))
+    assert (broken / "transformer/model.safetensors").exists()
 
 
 def test_saving_replaces_what_was_there_or_leaves_it(tmp_path, monkeypatch):
