@@ -36,12 +36,15 @@ from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
 from structkd_allennlp.training.archive_manifest import ArchiveManifestCallback
 from structkd_allennlp.training.callbacks import StructureKDCallback
+from structkd_allennlp.training.checkpointer import WholeCheckpointer
 from structkd_allennlp.training.epoch_record import EpochRecordCallback
 from structkd_allennlp.training.masked_language_model import MaskedLanguageModelCallback
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 from structkd_allennlp.training.overlap import OverlapCheckCallback
 from structkd_allennlp.training.perplexity import MultilingualPerplexity
 from structkd_allennlp.training.schedulers import ReduceOnPlateauLearningRateScheduler
+from structkd_allennlp.training.train_model import DistributedTrainModel
+from structkd_allennlp.training.trainer import RecoverableTrainer
 
 __all__ = [
     "ArchiveManifestCallback",
@@ -51,6 +54,7 @@ __all__ = [
     "ConstantInterpolation",
     "DistillationSuite",
     "DistillationTargets",
+    "DistributedTrainModel",
     "EmissionObjective",
     "EpochRecordCallback",
     "LinearInterpolation",
@@ -63,6 +67,7 @@ __all__ = [
     "OverlapCheckCallback",
     "PosteriorObjective",
     "PretrainingTextReader",
+    "RecoverableTrainer",
     "ReduceOnPlateauLearningRateScheduler",
     "SemEvalAspectReader",
     "StructuralObjective",
@@ -77,5 +82,6 @@ __all__ = [
     "UniversalDependenciesPosReader",
     "UnlabelledTextReader",
     "WeightedTopKObjective",
+    "WholeCheckpointer",
     "WikiAnnReader",
 ]

@@ -5,10 +5,8 @@ The `train-folds` subcommand trains one model for each fold of the training data
 import argparse
 import json
 import logging
-import tarfile
-import zlib
 from pathlib import Path
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, Optional, Union
 
 from allennlp.commands.subcommand import Subcommand
 from allennlp.commands.train import train_model
@@ -18,6 +16,8 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.models.archival import CONFIG_NAME
 
 from structkd_allennlp.commands.arguments import add_configuration_arguments
+from structkd_allennlp.common.archive_files import unpacked
+from structkd_allennlp.common.files import read_json
 from structkd_allennlp.data.corpus_paths import Part, with_part
 
 logger = logging.getLogger(__name__)
@@ -95,24 +95,32 @@ def train_folds(
             logger.info("%s is there already", archive)
             continue
         logger.info("training without fold %d of %d", fold, folds)
-        recover = (directory / CONFIG_NAME).exists()
+        recover = _configuration(directory) is not None
         train_model(params, str(directory), recover=recover, force=not recover)
     return archives
 
 
 def _is_finished(directory: Path) -> bool:
-    # An interrupted run leaves an archive too, but its final metrics it writes only at the end; and
-    # a run that is killed while it writes the archive leaves half of one.
+    # An interrupted run leaves an archive too, but its final metrics it writes only at the end.
+    if not (directory / "metrics.json").exists():
+        return False
     try:
-        with tarfile.open(directory / "model.tar.gz") as archive:
-            return "weights.th" in archive.getnames() and (directory / "metrics.json").exists()
-    except (OSError, EOFError, tarfile.TarError, zlib.error):
+        with unpacked(str(directory / "model.tar.gz")):
+            return True
+    except (OSError, ConfigurationError):
         return False
 
 
+def _configuration(directory: Path) -> Optional[Dict[str, Any]]:
+    """The one that was trained in a directory; `None` where there is none, or half of one."""
+    try:
+        return read_json(directory / CONFIG_NAME)
+    except (OSError, ValueError):
+        return None
+
+
 def _check_same(directory: Path, params: Params) -> None:
-    trained = Params.from_file(str(directory / CONFIG_NAME)).as_dict(quiet=True)
-    if trained != params.as_dict(quiet=True):
+    if _configuration(directory) != params.as_dict(quiet=True):
         raise ConfigurationError(
             f"{directory} holds a model of another configuration: choose another directory, or "
             "delete this one"

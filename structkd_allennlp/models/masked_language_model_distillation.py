@@ -8,7 +8,6 @@ from allennlp.common import Lazy
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import Vocabulary
 from allennlp.models.model import Model
-from allennlp.training.metrics import Average
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -25,6 +24,7 @@ from structkd_allennlp.distillation.masked_lm import (
     soft_target_cross_entropy,
 )
 from structkd_allennlp.modules.masked_lm import masked_lm_from_config, max_length, run_masked_lm
+from structkd_allennlp.training.metrics import Means
 from structkd_allennlp.training.perplexity import MultilingualPerplexity
 
 _NOT_MASKED = -100  # Hugging Face's label where there is nothing to predict
@@ -74,6 +74,8 @@ class MaskedLanguageModelDistillation(ChecksArchive, Model):
     schedule that needs the callback.
     """
 
+    communicates_in_forward = False
+
     def __init__(
         self,
         vocab: Vocabulary,
@@ -110,7 +112,8 @@ class MaskedLanguageModelDistillation(ChecksArchive, Model):
         # How far training has come, in epochs. The callback keeps it up to date.
         self.epochs: Optional[float] = None
         self._perplexity = MultilingualPerplexity()
-        self._averages: Dict[str, Average] = {}
+        names = [] if teacher is None else ["lambda", "mlm_loss", "soft_target_loss"]
+        self._means = Means(*names, *(["hidden_state_loss"] if hidden_states is not None else []))
         self._tokens, self._started = 0, 0.0
 
     def forward(
@@ -162,13 +165,13 @@ class MaskedLanguageModelDistillation(ChecksArchive, Model):
                 targets, its_states = run_masked_lm(teacher, ids, mask, masked, wants_hidden)
             soft = soft_target_cross_entropy(targets, logits, self.temperature).sum() / count
             weight = self._weight()
-            self._average("lambda", weight)
-            self._average("mlm_loss", mlm_loss.item())
-            self._average("soft_target_loss", soft.item())
+            self._means("lambda", weight, 1)
+            self._means("mlm_loss", mlm_loss.item(), 1)
+            self._means("soft_target_loss", soft.item(), 1)
             distillation_loss = soft
             if self.hidden_states is not None:
                 hidden = self.hidden_states(its_states, states, mask)
-                self._average("hidden_state_loss", hidden.item())
+                self._means("hidden_state_loss", hidden.item(), 1)
                 distillation_loss = soft + self.hidden_states.weight * hidden
             loss = weight * distillation_loss + (1 - weight) * mlm_loss
         return {"loss": loss}
@@ -211,13 +214,10 @@ class MaskedLanguageModelDistillation(ChecksArchive, Model):
         languages = [x.get("language") for x in metadata]
         self._perplexity(of_row.tolist(), masked.sum(1).tolist(), languages)
 
-    def _average(self, name: str, value: float) -> None:
-        self._averages.setdefault(name, Average())(value)
-
     def get_metrics(self, reset: bool = False) -> Dict[str, float]:
         metrics = self._perplexity.get_metric(reset)
         if self.training:
-            metrics.update({k: float(v.get_metric(reset)) for k, v in self._averages.items()})
+            metrics.update(self._means.get_metric(reset))
             if self._tokens:
                 seconds = max(time.monotonic() - self._started, 1e-9)
                 metrics["tokens_per_second"] = self._tokens / seconds

@@ -2,9 +2,9 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 
 import torch
 from allennlp.common.checks import ConfigurationError
+from allennlp.common.util import is_distributed
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models.model import Model
-from allennlp.training.metrics import Average
 from torch import Tensor
 
 from structkd_allennlp.common.archive_manifest import ChecksArchive
@@ -17,7 +17,8 @@ from structkd_allennlp.distillation.teachers import Teachers
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger, labelled_sentences
 from structkd_allennlp.models.tagger_output import TaggerOutput
 from structkd_allennlp.modules.linear_chain import LinearChain
-from structkd_allennlp.modules.tagger_chain import emission_scores
+from structkd_allennlp.training.finite import check_finite
+from structkd_allennlp.training.metrics import Means
 
 
 @Model.register("structure_kd")
@@ -66,6 +67,8 @@ class StructureKD(ChecksArchive, Model):
 
     default_predictor = "structured_tagger"
 
+    communicates_in_forward = False
+
     def __init__(
         self,
         vocab: Vocabulary,
@@ -96,11 +99,7 @@ class StructureKD(ChecksArchive, Model):
         # How far training has come, in epochs. The callback keeps it up to date.
         self.epochs: Optional[float] = None
         self._stepped = False
-        self._averages = {
-            "lambda": Average(),
-            "distillation_loss": Average(),
-            "nll_loss": Average(),
-        }
+        self._means = Means("lambda", "distillation_loss", "nll_loss")
 
     def forward(  # type: ignore[override]
         self,
@@ -125,20 +124,26 @@ class StructureKD(ChecksArchive, Model):
         if not self.training:
             return self.student(tokens=tokens, tags=tags, metadata=metadata, **kwargs)
 
-        logits, mask = emission_scores(self.student, tokens)
+        logits, mask = self.student.emission_scores(tokens, metadata)
         chain = self.student.chain(logits, mask)
         losses = distillation_losses = self._distillation_losses(chain, metadata)
+        check_finite(losses, "the distillation loss", metadata)
         # Without gold tags there is nothing else to learn from.
         weight = 1.0
         labelled = torch.zeros(0) if tags is None else labelled_sentences(tags)
         if tags is not None and labelled.any():
             nll = self.student.nll(chain, tags, metadata)
+            check_finite(nll, "the negative log-likelihood", metadata)
             weight = self._weight()
             weights = torch.ones_like(nll).masked_fill(labelled, weight)
             losses = weights * distillation_losses + (1 - weights) * nll
-            self._averages["nll_loss"]((nll.sum() / labelled.sum()).item())
-        self._averages["lambda"](weight)
-        self._averages["distillation_loss"](distillation_losses.mean().item())
+            self._means("nll_loss", nll.sum().item(), int(labelled.sum()))
+        elif is_distributed():
+            # Every parameter takes part in every step, also under an objective without transitions,
+            # as the workers that have labels wait for its gradient.
+            losses = losses + 0 * chain.log_partition
+        self._means("lambda", weight, 1)
+        self._means("distillation_loss", distillation_losses.sum().item(), len(metadata))
         output = TaggerOutput(chain, logits=logits, mask=mask, loss=losses.mean())
         if self.student.decode_in_training:
             output.update(self.student.decoded(chain, tags, metadata))
@@ -174,5 +179,5 @@ class StructureKD(ChecksArchive, Model):
     def get_metrics(self, reset: bool = False) -> Dict[str, float]:
         metrics = self.student.get_metrics(reset)
         if self.training:
-            metrics.update({k: float(v.get_metric(reset)) for k, v in self._averages.items()})
+            metrics.update(self._means.get_metric(reset))
         return metrics

@@ -1,5 +1,5 @@
 import logging
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from allennlp.common.checks import ConfigurationError
@@ -24,6 +24,7 @@ from structkd_allennlp.modules.tagger_chain import (
     label_names,
     weighted_chain,
 )
+from structkd_allennlp.training.finite import check_finite
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class StructuredCrfTagger(ChecksArchive, CrfTagger):
     """
 
     default_predictor = "structured_tagger"
+
+    communicates_in_forward = False
 
     def __init__(
         self,
@@ -132,6 +135,18 @@ class StructuredCrfTagger(ChecksArchive, CrfTagger):
         """The label sequences that have any probability."""
         constraints = constraints_of(self) if self.constrain_crf else None
         return LabelSpace(self.labels, self.label_encoding, constraints)
+
+    def emission_scores(
+        self, tokens: TextFieldTensors, metadata: Optional[Sequence[Mapping[str, Any]]] = None
+    ) -> Tuple[Tensor, Tensor]:
+        """
+        Of each token, `(batch, length, labels)`, and the mask `(batch, length)`. In training,
+        raises `NotFiniteError` for a score that is infinite or NaN.
+        """
+        logits, mask = emission_scores(self, tokens)
+        if self.training:
+            check_finite(logits.masked_fill(~mask.unsqueeze(-1), 0), "an emission score", metadata)
+        return logits, mask
 
     def chain(self, logits: Tensor, mask: Tensor) -> LinearChain:
         """
@@ -227,13 +242,15 @@ class StructuredCrfTagger(ChecksArchive, CrfTagger):
         marginals : `torch.FloatTensor`
             `(batch, length, labels)`; only if the model was asked for them.
         """
-        logits, mask = emission_scores(self, tokens)
+        logits, mask = self.emission_scores(tokens, metadata)
         chain = self.chain(logits, mask)
         output = TaggerOutput(chain, logits=logits, mask=mask)
         if metadata is not None:
             output["words"] = [sentence["words"] for sentence in metadata]
         if tags is not None:
             losses = self.nll(chain, tags, metadata, ignore_loss_on_o_tags)
+            if self.training:
+                check_finite(losses, "the negative log-likelihood", metadata)
             counted = labelled_sentences(tags) & ~torch.isposinf(losses)
             output["loss"] = losses[counted].sum() / counted.sum().clamp(min=1)
         if not self.training or self.decode_in_training:

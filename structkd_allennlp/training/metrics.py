@@ -4,11 +4,10 @@ from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
-import torch.distributed as dist
-from allennlp.common.util import is_distributed
 from allennlp.training.metrics import Metric
 
 from structkd_allennlp.data.tag_schemes import entity_spans
+from structkd_allennlp.training.distributed import of_all_workers
 
 # What one key of a counter counts: (language, quantity, type), where type is an entity type, or a
 # label where tokens are what is scored.
@@ -122,7 +121,7 @@ class MultilingualTaggingMetrics(Metric):
         return [(tag, i) for i, tag in enumerate(tags)] if self._verbose else []
 
     def get_metric(self, reset: bool = False) -> Dict[str, float]:
-        counts = self._all_workers_counts()
+        counts: Counter[_Key] = sum(of_all_workers(self._counts), Counter())
         if reset:
             self.reset()
         languages = sorted({language for language, _, _ in counts})
@@ -152,13 +151,6 @@ class MultilingualTaggingMetrics(Metric):
             scores.update(_precision_recall_f1(counts))
         return scores
 
-    def _all_workers_counts(self) -> Counter[_Key]:
-        if not is_distributed():
-            return self._counts
-        gathered: List[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(gathered, self._counts)
-        return sum(gathered, Counter())
-
     def reset(self) -> None:
         self._counts = Counter()
 
@@ -180,3 +172,38 @@ def _precision_recall_f1(counts: Mapping[str, int]) -> Dict[str, float]:
         "recall": float(score([correct, wanted])),
         "f1-measure": float(score([correct, found, wanted])),
     }
+
+
+class Means(Metric):
+    """
+    Named quantities, each averaged over all that it was counted for, such as sentences. Under
+    distributed training they are added up over all workers when they are read, so that a worker may
+    have nothing to count, but has to read them whenever another does.
+    """
+
+    supports_distributed = True
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self.reset()
+
+    def __call__(self, name: str, total: float, count: int) -> None:  # type: ignore[override]
+        """Counts `count` things whose values add up to `total`."""
+        self._totals[name] += total
+        self._counts[name] += count
+
+    def get_metric(self, reset: bool = False) -> Dict[str, float]:
+        """The mean by name; 0 where nothing was counted."""
+        workers = of_all_workers((self._totals, self._counts))
+        if reset:
+            self.reset()
+        means = {}
+        for name in self._names:
+            total = sum(totals[name] for totals, _ in workers)
+            count = sum(counts[name] for _, counts in workers)
+            means[name] = total / max(count, 1)
+        return means
+
+    def reset(self) -> None:
+        self._totals = dict.fromkeys(self._names, 0.0)
+        self._counts = dict.fromkeys(self._names, 0)

@@ -2,11 +2,11 @@
 
 import math
 from collections import Counter
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Dict, Optional, Sequence
 
-import torch.distributed as dist
-from allennlp.common.util import is_distributed
 from allennlp.training.metrics import Metric
+
+from structkd_allennlp.training.distributed import of_all_workers
 
 
 @Metric.register("multilingual_perplexity")
@@ -47,7 +47,11 @@ class MultilingualPerplexity(Metric):
             self._tokens[language or "und"] += count
 
     def get_metric(self, reset: bool = False) -> Dict[str, float]:
-        losses, tokens = self._all_workers()
+        losses: Counter[str] = Counter()
+        tokens: Counter[str] = Counter()
+        for own_losses, own_tokens in of_all_workers((self._losses, self._tokens)):
+            losses.update(own_losses)
+            tokens.update(own_tokens)
         if reset:
             self.reset()
         languages = sorted(language for language, count in tokens.items() if count)
@@ -59,18 +63,6 @@ class MultilingualPerplexity(Metric):
             **{f"perplexity/{x}": value for x, value in of_language.items()},
             "perplexity/macro": sum(of_language.values()) / len(of_language),
         }
-
-    def _all_workers(self) -> List[Counter[str]]:
-        own = [self._losses, self._tokens]
-        if not is_distributed():
-            return own
-        gathered: List[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(gathered, own)
-        sums: List[Counter[str]] = [Counter(), Counter()]
-        for of_worker in gathered:
-            for total, counts in zip(sums, of_worker, strict=True):
-                total.update(counts)
-        return sums
 
     def reset(self) -> None:
         self._losses = Counter()

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 from allennlp.commands.evaluate import evaluate_from_archive
+from faults.kills import compare, outcome
 
 import structkd_allennlp  # noqa: F401
+from structkd_allennlp.training.trainer import read_recoveries
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 12
@@ -359,8 +361,8 @@ def test_predict_on_a_labelled_file_inside_the_repository(trained, labels):
 
 def test_recover(trained, tmp_path):
     """
-    A run that is killed goes on with the same lambda at each step as one that never was, whether
-    its last checkpoint is from the end of an epoch or from within one.
+    A run that is killed ends as one that never was, whether its last checkpoint is from the end of
+    an epoch or from within one.
     """
     folder = copy_of_what_a_user_has(tmp_path)
     run = folder / "run"
@@ -385,26 +387,51 @@ def test_recover(trained, tmp_path):
 
     # What was done is not done again.
     assert read_json(run / "metrics_epoch_0.json") == first
-    expected = epochs_of(trained / "run", "training_lambda")
-    # AllenNLP's mean of an epoch that is resumed covers the steps that were left to do.
-    left = [1 - (4 + step / STEPS) / EPOCHS for step in range(5, STEPS)]
-    expected[4] = pytest.approx(sum(left) / len(left))
-    assert epochs_of(run, "training_lambda") == expected
+    # In the end every weight and every metric is that of the run that was not killed.
+    assert compare(outcome(run), outcome(trained / "run")) == "the same"
+    assert [(x["epochs"], x["steps"]) for x in read_recoveries(run)] == [(2, 0), (4, 5)]
 
 
 def test_distributed_training(tmp_path):
-    """Two workers: the metrics of an epoch cover the sentences of both."""
+    """
+    Two workers, which have different numbers of batches, some of them without labels: metrics cover
+    the sentences of both, in validation and in the test at the end.
+    """
     folder = copy_of_what_a_user_has(tmp_path)
-    settings = overrides(2, distributed={"cuda_devices": [-1, -1]})
+    (folder / "text.txt").write_text("Bob saw York\nAda sleeps\n" * 8, encoding="utf-8")
+    text = {"unlabelled": {"en": "text.txt", "es": "text.txt"}}
+    dev = [
+        f"{x}=fixtures/conll/{x}/{y}.txt" for x, y in (("en", "dev"), ("es", "dev"), ("pt", "test"))
+    ]
+    test = ["nl=fixtures/conll/nl/test.txt"]
+    settings = overrides(
+        1,
+        distributed={"cuda_devices": [-1, -1]},
+        train_data_path=[*dev[:2], text],
+        # A batch either has labels or it has not.
+        data_loader={"batch_size": 1},
+        validation_data_path=dev,
+        # 45 sentences, 3 batches for one and 2 for the other.
+        validation_data_loader={"batch_size": 11},
+        test_data_path=test,
+        evaluate_on_test=True,
+        # It leaves the transitions out, and so makes no gradient of them where there is no label.
+        **{"model.objective": {"type": "emission"}},
+    )
     allennlp(folder, "train", KD, "-s", "run", *settings)
     metrics = read_json(folder / "run" / "metrics.json")
     assert {"training_lambda", "training_distillation_loss", "training_nll_loss"} <= set(metrics)
 
-    # One process that sees all sentences. The archive is of the best epoch.
     archive = str(folder / "run" / "model.tar.gz")
-    evaluated = evaluate_from_archive(archive, str(ROOT / "fixtures/conll/{language}/dev.txt"))
-    evaluated.pop("loss")
-    assert {"accuracy/en", "accuracy/es", "f1-measure/en", "f1-measure/es"} <= set(evaluated)
-    found = {name: metrics[f"best_validation_{name}"] for name in evaluated}
-    assert found == pytest.approx(evaluated)
-    assert 0 < metrics["best_validation_accuracy"] < 1
+    for prefix, paths in (("best_validation", dev), ("test", test)):
+        whole = [path.replace("fixtures", str(ROOT / "fixtures")) for path in paths]
+        # One process that sees all sentences.
+        evaluated = evaluate_from_archive(archive, json.dumps(whole))
+        # AllenNLP's mean over batches, which are others.
+        evaluated.pop("loss")
+        languages = [path[:2] for path in paths]
+        names = {f"{name}/{x}" for name in ("accuracy", "f1-measure") for x in languages}
+        assert names <= set(evaluated)
+        found = {name: metrics[f"{prefix}_{name}"] for name in evaluated}
+        assert found == pytest.approx(evaluated)
+        assert 0 < metrics[f"{prefix}_accuracy"] < 1

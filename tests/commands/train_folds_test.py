@@ -13,6 +13,7 @@ from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Vocabulary
 from allennlp.training import GradientDescentTrainer
+from faults.kills import outcome
 
 from structkd_allennlp.commands import train_folds as command
 from structkd_allennlp.commands.train_folds import train_folds
@@ -159,6 +160,22 @@ def test_an_interrupted_fold_is_recovered(tmp_path, trained, monkeypatch, interr
     # The third epoch.
     assert steps == ["fold2"] * steps_per_epoch
     assert (fold / "model.tar.gz").exists()
+
+
+def test_a_fold_whose_files_are_torn(tmp_path, trained):
+    """By a kill or a full disk, while its last checkpoint, its archive or its start was written."""
+    overrides = {"trainer.num_epochs": 2, "trainer.checkpointer": {"keep_most_recent_by_count": 2}}
+    archives = [Path(path) for path in train_folds(TEACHER, str(tmp_path / "en"), 2, overrides)]
+    expected = [outcome(archive.parent) for archive in archives]
+    for archive, name in zip(archives, ["training_state_e2_b0.th", "config.json"], strict=True):
+        archive.write_bytes(archive.read_bytes()[:-20])
+        torn = archive.with_name(name)
+        torn.write_bytes(torn.read_bytes()[:-20])
+    trained.clear()
+    train_folds(TEACHER, str(tmp_path / "en"), 2, overrides)
+    # Of an unknown configuration, nothing is of use.
+    assert trained == [("fold1", True), ("fold2", False)]
+    assert [outcome(archive.parent) for archive in archives] == expected
 
 
 def test_a_fold_that_was_trained_but_not_archived(copy, trained):

@@ -19,6 +19,7 @@ from structkd_allennlp.data.fields.tag_sequence_field import UNKNOWN_TAG
 from structkd_allennlp.data.tag_schemes import entity_spans
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 from structkd_allennlp.modules.tagger_chain import constraints_of, emission_scores
+from structkd_allennlp.training.finite import NotFiniteError
 
 SENTENCES = [
     ("Ada met Bob in New York", "B-PER O B-PER O B-LOC I-LOC"),
@@ -299,11 +300,14 @@ def test_tags_that_the_constraints_forbid():
     assert torch.isfinite(tagger()(**forbidden_batch())["loss"])
 
 
-def test_a_loss_of_nan_is_left_to_the_trainer():
+def test_a_loss_of_nan_is_no_matter_of_tags():
     model = tagger()
     with torch.no_grad():
         model.crf.transitions[0, 0] = torch.nan
-    assert torch.isnan(model(**tensors())["loss"])
+    with pytest.raises(
+        NotFiniteError, match=r'likelihood of sentence 1, "Ada met .*" .en., is nan'
+    ):
+        model(**tensors())
 
 
 def test_metrics_without_metadata_use_the_vocabulary():
