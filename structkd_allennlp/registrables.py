@@ -34,7 +34,6 @@ from structkd_allennlp.models.masked_language_model_distillation import (
 from structkd_allennlp.models.structure_kd import StructureKD
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
-from structkd_allennlp.training.archive_manifest import ArchiveManifestCallback
 from structkd_allennlp.training.callbacks import StructureKDCallback
 from structkd_allennlp.training.checkpointer import WholeCheckpointer
 from structkd_allennlp.training.epoch_record import EpochRecordCallback
@@ -47,7 +46,6 @@ from structkd_allennlp.training.train_model import DistributedTrainModel
 from structkd_allennlp.training.trainer import RecoverableTrainer
 
 __all__ = [
-    "ArchiveManifestCallback",
     "ArchiveSource",
     "BlankSpacyTokenizer",
     "ConllReader",

@@ -75,9 +75,8 @@
     grad_norm: 5.0,
     // One checkpoint is enough to recover from.
     checkpointer: { keep_most_recent_by_count: 1 },
-    // The first checks teachers against the data before the first step, and moves lambda; the next
-    // looks for development sentences in the training data; the last has model.tar.gz say what it
-    // holds, so that a damaged one does not load.
-    callbacks: ['structure_kd', 'overlap_check', 'archive_manifest'],
+    // The first checks teachers against the data before the first step, and moves lambda; the other
+    // looks for development sentences in the training data.
+    callbacks: ['structure_kd', 'overlap_check'],
   },
 }

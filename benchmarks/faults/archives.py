@@ -1,17 +1,15 @@
 """Damage done to an archive: whether what loads is still what was archived."""
 
-import logging
-import os
-import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, List
 
 import numpy
-from allennlp.models.archival import Archive, archive_model, load_archive
+from allennlp.common.checks import ConfigurationError
+from allennlp.models.archival import Archive, load_archive
 
-from structkd_allennlp.common.archive_manifest import write_manifest
+import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
 
 Loader = Callable[[str], Archive]
@@ -35,7 +33,8 @@ def damage_an_archive(
 
     `Counter[str]`
         How often the copy was `refused`, loaded with `the same` weights, vocabulary and
-        configuration, or with `other` ones. The last must not be.
+        configuration, or with `other` ones. The last must not be. What loads the same differs in
+        the file's own name or time, which nobody reads, or in the way to compress the same bytes.
     """
     generator = numpy.random.default_rng(seed)
     whole = Path(archive).read_bytes()
@@ -53,8 +52,7 @@ def damage_an_archive(
                 copy.write_bytes(whole[: len(whole) - int(generator.integers(1, most + 1))])
             try:
                 outcomes["the same" if _contents(load(str(copy))) == expected else "other"] += 1
-            # Of AllenNLP's own unpacking, anything may come.
-            except Exception:
+            except ConfigurationError:
                 outcomes["refused"] += 1
     return outcomes
 
@@ -68,32 +66,7 @@ def as_teacher(archive: str) -> Archive:
     return load_untrusted_archive(archive)
 
 
-def with_manifest(archive: str, directory: Path) -> str:
-    """An archive of the same model as training makes one today, in `directory`."""
-    shutil.unpack_archive(archive, directory)
-    os.rename(directory / "weights.th", directory / "best.th")
-    write_manifest(directory)
-    return archive_model(directory)
-
-
 def _contents(archive: Archive) -> List[Any]:
     model = archive.model
     weights = [(name, tensor.numpy().tobytes()) for name, tensor in model.state_dict().items()]
     return [weights, dict(model.vocab._index_to_token), archive.config.as_dict(quiet=True)]
-
-
-if __name__ == "__main__":
-    import sys
-
-    import structkd_allennlp.registrables  # noqa: F401
-
-    logging.disable(logging.WARNING)
-    source, number = sys.argv[1], int(sys.argv[2])
-    with tempfile.TemporaryDirectory() as folder:
-        student = with_manifest(source, Path(folder))
-        for name, own, loader in [
-            ("student, no manifest", source, as_student),
-            ("student", student, as_student),
-            ("teacher", source, as_teacher),
-        ]:
-            print(name, dict(damage_an_archive(own, loader, number, number // 3)))

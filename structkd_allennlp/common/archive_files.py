@@ -7,13 +7,16 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Union
 
 from allennlp.common.checks import ConfigurationError
+from allennlp.common.params import Params
+from allennlp.models import Model, archival
 from allennlp.models.archival import CONFIG_NAME, get_weights_path
+from allennlp.models.model import _DEFAULT_WEIGHTS
 
 # Weights hardly compress, so an archive of a model unpacks to little more than its own size. What
 # is small may still be a bomb of no consequence.
@@ -25,15 +28,11 @@ _LARGEST_READ = 1 << 20
 # What files that `torch.save` made begin with: a zip file, or, before PyTorch 1.6, a pickle.
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 
-MAKE_IT_AGAIN = "copy the archive again from where it was made, or train the model again"
-
 
 @contextmanager
 def unpacked(archive: str) -> Iterator[Path]:
     """
-    The directory of files that an archive holds, for as long as the context lasts. Nothing is
-    written before all of the archive has been read and found sound: gzip's checksum and length, and
-    every member's name, kind and size. The checksums of the weights are checked too.
+    The directory of files that an archive of a model holds, for as long as the context lasts.
 
     # Parameters
 
@@ -42,32 +41,69 @@ def unpacked(archive: str) -> Iterator[Path]:
 
     # Raises
 
-    `ConfigurationError` for an archive that is damaged, has members that could do harm (outside of
-    the archive's own directory, links, devices, named pipes), unpacks to more than 1 GiB and fifty
-    times its own size, or lacks the configuration, the vocabulary or the weights of a model.
+    `ConfigurationError` for what `extracted_archive` refuses, for damaged weights, and for an
+    archive that lacks the configuration, the vocabulary or the weights of a model.
     """
     check_layout(archive)
     if os.path.isdir(archive):
         check_weights(Path(get_weights_path(archive)))
         yield Path(archive)
         return
-    directory = tempfile.mkdtemp()
-    try:
-        try:
-            _check_members(archive, directory)
-            with _open(archive) as tar:
-                tar.extractall(directory, filter="data")
-        # All that gzip, zlib and tarfile say of damage. A file that ends early is an EOFError.
-        except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError) as error:
-            raise ConfigurationError(
-                f"the archive is damaged, or is not a tar.gz file ({error}): it must be the "
-                f"model.tar.gz of a finished training run; {MAKE_IT_AGAIN}"
-            ) from error
+    with extracted_archive(archive) as directory:
         check_layout(directory)
         check_weights(Path(get_weights_path(directory)))
         yield Path(directory)
-    finally:
+
+
+@contextmanager
+def extracted_archive(
+    resolved_archive_file: Union[str, PathLike], cleanup: bool = True
+) -> Iterator[str]:
+    """
+    In place of AllenNLP's function of this name, which unpacks an archive without reading gzip's
+    checksum, and writes members wherever they say.
+
+    Here all of the archive is read before anything is written: its checksum and length, and every
+    member's name, kind and size.
+
+    # Parameters
+
+    resolved_archive_file : `Union[str, PathLike]`
+        A `model.tar.gz`.
+    cleanup : `bool`, optional (default = `True`)
+        Whether to delete the files when the context ends.
+
+    # Returns
+
+    The temporary directory with its files.
+
+    # Raises
+
+    `ConfigurationError` for an archive that is damaged, has members that could do harm (outside of
+    the archive's own directory, links, devices, named pipes), or unpacks to more than 1 GiB and
+    fifty times its own size.
+    """
+    archive = os.fspath(resolved_archive_file)
+    check_layout(archive)
+    directory = tempfile.mkdtemp()
+    try:
+        _extract(archive, directory)
+    except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
+        raise
+    try:
+        yield directory
+    finally:
+        if cleanup:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def have_allennlp_check_archives() -> None:
+    """
+    From now on `load_archive`, and with it every command of AllenNLP's, unpacks archives by
+    `extracted_archive` above.
+    """
+    archival.extracted_archive = extracted_archive
 
 
 def check_layout(archive: str) -> None:
@@ -123,7 +159,28 @@ def check_weights(path: Path) -> None:
         damaged = str(error)
     if damaged is not None:
         raise ConfigurationError(
-            f"the weights of the archive, {path.name}, are damaged ({damaged}): {MAKE_IT_AGAIN}"
+            f"the weights {path.name} are damaged ({damaged}): copy them again from where they "
+            "were made, or train the model again"
+        )
+
+
+class ChecksWeights:
+    """
+    A mixin for models that have the checksums of their weights checked before they load them: of
+    those in a serialization directory, nobody else reads any.
+    """
+
+    @classmethod
+    def _load(
+        cls,
+        config: Params,
+        serialization_dir: Union[str, PathLike],
+        weights_file: Optional[Union[str, PathLike]] = None,
+        cuda_device: int = -1,
+    ) -> Model:
+        check_weights(Path(weights_file or Path(serialization_dir) / _DEFAULT_WEIGHTS))
+        return super()._load(  # type: ignore[misc]
+            config, serialization_dir, weights_file, cuda_device
         )
 
 
@@ -165,6 +222,23 @@ class _BoundedGzip(gzip.GzipFile):
 def _open(archive: str) -> Iterator[tarfile.TarFile]:
     with _BoundedGzip(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         yield tar
+
+
+def _extract(archive: str, directory: str) -> None:
+    try:
+        _check_members(archive, directory)
+        with _open(archive) as tar:
+            tar.extractall(directory, filter="data")
+    except Exception as error:
+        # A full disk is no damage. But of what is no tar file `tarfile` may say anything.
+        of_the_disk = isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile)
+        if of_the_disk or isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(
+            f"the archive is damaged, or is not a tar.gz file ({error}): it must be the "
+            "model.tar.gz of a finished training run; copy it again from where it was made, or "
+            "train the model again"
+        ) from error
 
 
 def _check_members(archive: str, directory: str) -> None:

@@ -11,7 +11,7 @@ from allennlp.models.model import Model
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from structkd_allennlp.common.archive_manifest import ChecksArchive
+from structkd_allennlp.common.archive_files import ChecksWeights
 from structkd_allennlp.common.files import whole_directory
 from structkd_allennlp.data.tokenizers.pretrained import masked_lm_tokenizer
 from structkd_allennlp.distillation.interpolation import (
@@ -31,7 +31,7 @@ _NOT_MASKED = -100  # Hugging Face's label where there is nothing to predict
 
 
 @Model.register("masked_language_model_distillation")
-class MaskedLanguageModelDistillation(ChecksArchive, Model):
+class MaskedLanguageModelDistillation(ChecksWeights, Model):
     """
     Pre-trains an encoder as a masked language model, alone or distilled from a larger one:
 

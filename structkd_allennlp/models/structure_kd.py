@@ -7,7 +7,7 @@ from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models.model import Model
 from torch import Tensor
 
-from structkd_allennlp.common.archive_manifest import ChecksArchive
+from structkd_allennlp.common.archive_files import ChecksWeights
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.archives import TeacherArchives
 from structkd_allennlp.distillation.interpolation import InterpolationSchedule
@@ -22,7 +22,7 @@ from structkd_allennlp.training.metrics import Means
 
 
 @Model.register("structure_kd")
-class StructureKD(ChecksArchive, Model):
+class StructureKD(ChecksWeights, Model):
     """
     Distils one or more frozen teachers into a student tagger (Wang et al., ACL 2020):
 

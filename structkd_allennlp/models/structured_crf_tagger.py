@@ -9,7 +9,7 @@ from allennlp.modules import Seq2SeqEncoder, TextFieldEmbedder
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 from torch import Tensor
 
-from structkd_allennlp.common.archive_manifest import ChecksArchive
+from structkd_allennlp.common.archive_files import ChecksWeights
 from structkd_allennlp.data.fields.tag_sequence_field import UNKNOWN_TAG, UNLABELLED_TAG
 from structkd_allennlp.data.tag_schemes import chunk_boundaries, scheme_of
 from structkd_allennlp.models.tagger_output import TaggerOutput, human_readable
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @Model.register("structured_crf_tagger")
-class StructuredCrfTagger(ChecksArchive, CrfTagger):
+class StructuredCrfTagger(ChecksWeights, CrfTagger):
     """
     AllenNLP's `CrfTagger` seen as a distribution over label sequences: it trains on the mean
     negative log-likelihood of a sentence, decodes only where somebody reads the result, and returns

@@ -29,7 +29,7 @@ from structkd_allennlp.suite.specification import (
     with_configs_replaced,
 )
 
-RECORDING_CALLBACKS = ("overlap_check", "archive_manifest", "epoch_record")
+RECORDING_CALLBACKS = ("overlap_check", "epoch_record")
 """Trainer callbacks that every run has, whatever its configuration says."""
 
 _SEEDS = ("random_seed", "numpy_seed", "pytorch_seed")

@@ -1,19 +1,25 @@
 """An archive is unpacked when it is whole and harmless, and else nothing is written."""
 
+import errno
 import io
 import os
 import shutil
 import tarfile
 import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 from allennlp.common.checks import ConfigurationError
+from allennlp.models import archival
+from allennlp.models.archival import load_archive
 
+import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common import archive_files
 from structkd_allennlp.common.archive_files import check_weights, unpacked
+from tests.distillation.taggers import LABELS, archived
 
 TEACHER = Path("fixtures/teachers/en.tar.gz")
 
@@ -138,7 +144,7 @@ def test_damage(refused, tmp_path):
         path.write_bytes(whole[:-missing])
         message = refused(path)
         assert "damaged" in message
-        assert "copy the archive again" in message
+        assert "copy it again" in message
     path.write_bytes(whole + b"and more")
     assert "damaged" in refused(path)
 
@@ -185,6 +191,88 @@ def test_an_archive_that_is_no_model(refused, tmp_path):
     assert message.startswith("it has no configuration")
 
 
+@pytest.fixture
+def student(tmp_path):
+    """The archive of a small tagger."""
+    return Path(archived(tmp_path / "student", LABELS)[0])
+
+
+def loaded(archive):
+    """All that predictions depend on."""
+    model, config, *_ = load_archive(archive)
+    weights = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
+    return weights, dict(model.vocab._index_to_token), config.as_dict(quiet=True)
+
+
+def test_allennlp_loads_no_damaged_archive(student, tmp_path):
+    """As all its commands load them: whatever loads is what was archived."""
+    whole, expected = student.read_bytes(), loaded(student)
+    path, same = tmp_path / "damaged.tar.gz", []
+    for i in range(0, len(whole), 17):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :])
+        with suppress(ConfigurationError):
+            assert loaded(path) == expected
+            same.append(i)
+    # The name of the tar file, and what two ways to compress the same differ in.
+    assert len(same) < len(whole) / 17 / 10
+    for missing in (1, 8, 20, 600, len(whole) // 2, len(whole)):
+        path.write_bytes(whole[:-missing])
+        with pytest.raises(ConfigurationError, match="damaged"):
+            load_archive(path)
+
+
+def test_allennlp_writes_nothing_outside_of_an_archive(tmp_path):
+    path = with_members(tmp_path / "model.tar.gz", member(f"../{tmp_path.name}-outside"))
+    with pytest.raises(ConfigurationError, match="written outside of it"):
+        load_archive(path)
+    assert not list(Path(tempfile.gettempdir()).glob("*-outside"))
+
+
+def test_allennlp_waits_for_no_named_pipe(tmp_path):
+    os.mkfifo(tmp_path / "model.tar.gz")
+    with pytest.raises(ConfigurationError, match="neither a regular file nor a directory"):
+        load_archive(tmp_path / "model.tar.gz")
+
+
+def test_a_full_disk_is_no_damage(refused, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", fail)
+    with pytest.raises(OSError, match="No space left"), unpacked(str(TEACHER)):
+        pass
+
+
+def test_allennlp_finds_its_function_in_ours(student):
+    with archival.extracted_archive(student, cleanup=False) as directory:
+        pass
+    assert files_of(directory).keys() >= {"config.json", "weights.th", "vocabulary/labels.txt"}
+    shutil.rmtree(directory)
+    with archival.extracted_archive(str(student)) as directory:
+        assert os.path.isdir(directory)
+    assert not os.path.exists(directory)
+
+
+def change_weights(path):
+    weight = torch.load(path)["tag_projection_layer._module.weight"]
+    content = bytearray(path.read_bytes())
+    content[content.index(weight.numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+
+
+def test_damaged_weights_in_a_directory(student, tmp_path):
+    """Which AllenNLP loads as it is. Those that it is told to load instead are checked too."""
+    other = shutil.copy(student.parent / "best.th", tmp_path / "other.th")
+    load_archive(student, weights_file=str(other))
+    change_weights(other)
+    with pytest.raises(ConfigurationError, match=r"weights other.th are damaged"):
+        load_archive(student, weights_file=str(other))
+    load_archive(student.parent)
+    change_weights(student.parent / "best.th")
+    with pytest.raises(ConfigurationError, match=r"weights best.th are damaged"):
+        load_archive(student.parent)
+
+
 def test_weights(tmp_path):
     """Every record has a checksum, which PyTorch does not read."""
     path = tmp_path / "weights.th"
@@ -197,7 +285,7 @@ def test_weights(tmp_path):
     assert not torch.equal(torch.load(path)["weight"], torch.arange(3000.0))
     for content in (damaged, whole[:-1], whole[100:], b""):
         path.write_bytes(content)
-        with pytest.raises(ConfigurationError, match=r"weights.th, are damaged.*again"):
+        with pytest.raises(ConfigurationError, match=r"weights.th are damaged.*again"):
             check_weights(path)
 
 

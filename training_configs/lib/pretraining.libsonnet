@@ -87,8 +87,8 @@ local bert(layers, size) = {
       learning_rate_scheduler: { type: 'slanted_triangular', cut_frac: 0.06 },
       grad_norm: 1.0,
       checkpointer: { keep_most_recent_by_count: 1 },
-      // One writes the encoder and moves lambda; the other has model.tar.gz say what it holds.
-      callbacks: ['masked_language_model', 'archive_manifest'],
+      // Writes the encoder and moves lambda.
+      callbacks: ['masked_language_model'],
     },
   },
 

@@ -33,9 +33,8 @@ local taggers = import 'taggers.libsonnet';
       grad_norm: 5.0,
       // One checkpoint is enough to recover from.
       checkpointer: { keep_most_recent_by_count: 1 },
-      // So that development data that is also in the training data is noticed, and a damaged
-      // model.tar.gz does not load.
-      callbacks: ['overlap_check', 'archive_manifest'],
+      // So that development data that is also in the training data is noticed.
+      callbacks: ['overlap_check'],
       [if 'no_grad' in text then 'no_grad']: text.no_grad,
     },
   },
@@ -57,5 +56,5 @@ local taggers = import 'taggers.libsonnet';
       objective: objective,
       interpolation: { type: 'linear', epochs: task.epochs },
       [if 'target_store' in task then 'target_store']: task.target_store,
-    }) + { trainer+: { callbacks: ['structure_kd', 'overlap_check', 'archive_manifest'] } },
+    }) + { trainer+: { callbacks: ['structure_kd', 'overlap_check'] } },
 }
