@@ -37,6 +37,7 @@ from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredi
 from structkd_allennlp.training.callbacks import StructureKDCallback
 from structkd_allennlp.training.checkpointer import WholeCheckpointer
 from structkd_allennlp.training.epoch_record import EpochRecordCallback
+from structkd_allennlp.training.evaluator import MultilingualTaggingEvaluator
 from structkd_allennlp.training.masked_language_model import MaskedLanguageModelCallback
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 from structkd_allennlp.training.overlap import OverlapCheckCallback
@@ -61,6 +62,7 @@ __all__ = [
     "MaskingDataCollator",
     "MultilingualPerplexity",
     "MultilingualReader",
+    "MultilingualTaggingEvaluator",
     "MultilingualTaggingMetrics",
     "OverlapCheckCallback",
     "PosteriorObjective",

@@ -156,11 +156,16 @@ class StructuredCrfTagger(ChecksWeights, CrfTagger):
         return chain_of(self, logits, mask, constrained=self.constrain_crf)
 
     def decode(self, chain: LinearChain) -> KBest:
-        """The `top_k` best paths of the tagger's chain."""
+        """The `top_k` best paths of the tagger's chain, or all, where there are fewer."""
         if not self.constrain_crf:
             # constrain_crf_decoding may restrict what is decoded, though not the distribution.
             chain = chain.with_transitions(*crf_potentials(self).plus(constraints_of(self)))
-        return chain.k_best(self.top_k)
+        return chain.k_best(self.num_sequences(chain.length))
+
+    def num_sequences(self, length: int) -> int:
+        """How many label sequences to list for so many tokens: `top_k`, or as many as exist."""
+        # With two labels or more, 64 tokens have more sequences than anybody can list.
+        return min(self.top_k, len(self.labels) ** min(length, 64))
 
     def nll(
         self,
@@ -238,7 +243,7 @@ class StructuredCrfTagger(ChecksWeights, CrfTagger):
         tags : `List[List[int]]`
             The best label sequence of each sentence.
         top_k_paths, top_k_scores : `torch.Tensor`
-            `(batch, k, length)` and `(batch, k)`: see `KBest`.
+            `(batch, k, length)` and `(batch, k)`: see `KBest`; k is `num_sequences(length)`.
         marginals : `torch.FloatTensor`
             `(batch, length, labels)`; only if the model was asked for them.
         """

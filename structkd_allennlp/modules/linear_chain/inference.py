@@ -37,6 +37,9 @@ NUMBA = TORCH._replace(
     recursions=numba_backend.NumbaRecursions, best_paths=numba_backend.best_paths
 )
 
+MANY_PATHS = 500
+"""Of more paths than these PyTorch finds the best in less time than Numba."""
+
 
 def backend_for(device: torch.device) -> Backend:
     """The fastest backend for the device. For another, write a file and choose it here."""
@@ -168,7 +171,9 @@ class Inference:
 
     def best_paths(self, k: int) -> Tuple[Tensor, Tensor]:
         """See `torch_backend.best_paths`."""
-        search = backend_for(self.mask.device).best_paths
+        # Numba keeps the best in order by insertion, which many take too long for.
+        backend = TORCH if k > MANY_PATHS else backend_for(self.mask.device)
+        search = backend.best_paths
         return search(self.scores, self.transitions, self.mask, k)
 
     @torch.no_grad()

@@ -79,6 +79,18 @@ def test_k_best_and_log_prob_equal_enumeration(case, k):
     torch.testing.assert_close(chain.log_prob(best.paths[:, 0]), log_probs[:, 0])
 
 
+def test_many_paths():
+    """On a CPU another search finds them; it goes on where that for few of them ends."""
+    generator = torch.Generator().manual_seed(0)
+    emissions = torch.randn(2, 6, 4, generator=generator, dtype=torch.float64)
+    mask = torch.tensor([[True] * 6, [True] * 5 + [False]])
+    chain = LinearChain(emissions, torch.randn(4, 4, generator=generator), mask)
+    few, many, all_ = (chain.k_best(k) for k in (500, 501, 5000))
+    assert torch.equal(few.paths, many.paths[:, :500])
+    torch.testing.assert_close(many.scores, all_.scores[:, :501])
+    assert (all_.scores > -torch.inf).sum(1).tolist() == [4**6, 4**5]
+
+
 @settings(max_examples=30, deadline=None)
 @given(CASES, st.sampled_from([0.5, 2.25, 4.0]))
 def test_tempering_raises_probabilities_to_a_power(case, temperature):
