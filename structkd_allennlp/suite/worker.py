@@ -4,7 +4,6 @@ import json
 import logging
 import shutil
 import time
-import zipfile
 from copy import deepcopy
 from dataclasses import asdict
 from datetime import datetime
@@ -34,6 +33,7 @@ from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME
 from structkd_allennlp.suite.plan import RECORDING_CALLBACKS, TargetsJob, TrainJob, job_of
 from structkd_allennlp.training.epoch_record import read_record
 from structkd_allennlp.training.metrics import score, sentence_counts
+from structkd_allennlp.training.trainer import read_recoveries
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,8 @@ def execute(job: TrainJob) -> None:
         }
     # Also for a model that is only evaluated again: the metric may have changed.
     run |= training_results(directory, job.metric)
-    record = read_record(directory)
-    run["recovered"] = any(epoch.get("recovered") for epoch in record)
-    epochs = [_epoch(epoch, job.metric) for epoch in record]
+    run["recovered"] = bool(read_recoveries(directory))
+    epochs = [_epoch(epoch, job.metric) for epoch in read_record(directory)]
     # Runs from before there was `epochs.json` have their epochs in the record already.
     run["epochs"] = epochs or run.get("epochs", [])
     counts = evaluate(directory, job.tests, job.metric)
@@ -93,7 +92,8 @@ def train(params: Params, directory: Path) -> float:
     ours = [name for name in RECORDING_CALLBACKS if name not in own]
     trainer["callbacks"] = [*own, *ours]
     config = params.as_flat_dict()
-    recover = _has_checkpoint(directory) and _trained(directory) == config
+    # With no whole checkpoint among the files, the trainer starts anew by itself.
+    recover = _trained(directory) == config
     if not recover:
         # Nothing can go on from what is there.
         shutil.rmtree(directory, ignore_errors=True)
@@ -108,22 +108,6 @@ def _trained(directory: Path) -> Optional[Dict[str, Any]]:
         return Params(read_json(directory / CONFIG_NAME)).as_flat_dict()
     except (OSError, ValueError):
         return None
-
-
-def _has_checkpoint(directory: Path) -> bool:
-    """Whether there is a whole checkpoint to go on from. Removes those that are not whole."""
-    found = False
-    for model_state in directory.glob("model_state_e*_b*.th"):
-        pair = [
-            model_state,
-            model_state.with_name(model_state.name.replace("model", "training", 1)),
-        ]
-        if all(map(zipfile.is_zipfile, pair)):
-            found = True
-        else:
-            for path in pair:
-                path.unlink(missing_ok=True)
-    return found
 
 
 def training_results(directory: Path, metric: str) -> Dict[str, Any]:

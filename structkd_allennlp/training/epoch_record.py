@@ -14,8 +14,7 @@ RECORD_NAME = "epochs.json"
 class EpochRecordCallback(TrainerCallback):
     """
     Writes what happened in each epoch to `epochs.json` in the serialization directory: a list of
-    objects with `epoch`, `seconds`, `recovered` (whether the run was interrupted in that epoch and
-    went on from a checkpoint), and the trainer's `training_*` and `validation_*` metrics.
+    objects with `epoch`, `seconds`, and the trainer's `training_*` and `validation_*` metrics.
 
     The record is saved in every checkpoint, so a recovered run has each epoch once. The seconds of
     the epoch in which it was interrupted are those up to the checkpoint and those since the
@@ -32,7 +31,6 @@ class EpochRecordCallback(TrainerCallback):
         self._epochs: List[Dict[str, Any]] = []
         # Spent on the current epoch before a recovery.
         self._seconds = 0.0
-        self._recovered = False
         self._since = time.monotonic()
 
     def state_dict(self) -> Dict[str, Any]:
@@ -41,7 +39,6 @@ class EpochRecordCallback(TrainerCallback):
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
         self._epochs = list(state_dict["epochs"])
         self._seconds = state_dict["seconds"]
-        self._recovered = True
 
     def on_start(
         self, trainer: GradientDescentTrainer, is_primary: bool = True, **kwargs: Any
@@ -63,9 +60,8 @@ class EpochRecordCallback(TrainerCallback):
             for name, value in metrics.items()
             if name.startswith(("training_", "validation_")) and isinstance(value, (int, float))
         }
-        own = {"epoch": epoch, "seconds": self._elapsed(), "recovered": self._recovered}
-        self._epochs.append({**own, **figures})
-        self._seconds, self._recovered, self._since = 0.0, False, time.monotonic()
+        self._epochs.append({"epoch": epoch, "seconds": self._elapsed(), **figures})
+        self._seconds, self._since = 0.0, time.monotonic()
         self._write(is_primary)
 
     def _elapsed(self) -> float:

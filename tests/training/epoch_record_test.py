@@ -41,7 +41,7 @@ def test_a_run_that_was_killed_and_recovered(tmp_path, monkeypatch):
         metrics = read_json(whole / f"metrics_epoch_{i}.json")
         for name in ("training_loss", "training_lambda", "validation_f1-measure/macro"):
             assert epoch[name] == metrics[name]
-        assert set(epoch) - {"epoch", "seconds", "recovered"} < set(metrics)
+        assert set(epoch) - {"epoch", "seconds"} < set(metrics)
 
     # In the last epoch, between two checkpoints.
     steps = iter(range(24 + 8))
@@ -62,7 +62,6 @@ def test_a_run_that_was_killed_and_recovered(tmp_path, monkeypatch):
     recovered = read_record(killed)
     assert recovered[:2] == before
     assert [epoch["epoch"] for epoch in recovered] == [0, 1, 2]
-    assert [epoch["recovered"] for epoch in recovered] == [False, False, True]
     for one, other in zip(record[:2], before, strict=True):
         assert one["validation_loss"] == pytest.approx(other["validation_loss"])
 
@@ -75,8 +74,7 @@ def test_the_record_is_that_of_the_checkpoint(tmp_path, monkeypatch):
     killed = EpochRecordCallback(str(tmp_path))
     killed.on_start(None)
     killed.on_epoch(None, metrics, 0)
-    first = {"epoch": 0, "seconds": 4, "recovered": False, "training_loss": 1.5}
-    assert read_record(tmp_path) == [first]
+    assert read_record(tmp_path) == [{"epoch": 0, "seconds": 4, "training_loss": 1.5}]
     # A checkpoint in the first epoch, 7 seconds from its start, and a recovery at 15.
     recovered = EpochRecordCallback.__new__(EpochRecordCallback)
     recovered.serialization_dir = str(tmp_path)
@@ -85,7 +83,7 @@ def test_the_record_is_that_of_the_checkpoint(tmp_path, monkeypatch):
     recovered.on_start(None)
     assert read_record(tmp_path) == []
     recovered.on_epoch(None, metrics, 0)
-    assert read_record(tmp_path) == [{**first, "seconds": 9, "recovered": True}]
+    assert read_record(tmp_path) == [{"epoch": 0, "seconds": 9, "training_loss": 1.5}]
     assert recovered.state_dict() == {"epochs": read_record(tmp_path), "seconds": 1}
 
 
