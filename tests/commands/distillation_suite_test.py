@@ -81,6 +81,7 @@ def test_suite(tmp_path, monkeypatch, capsys):
         assert run["dev"] == pytest.approx(100 * metrics["best_validation_f1-measure/macro"])
         assert run["archive_bytes"] == (own / "model.tar.gz").stat().st_size
         assert run["parameters"] > 1000
+        assert [of for _, of in run["repeated"].values()] == [len(x) for x in counts.values()]
         assert run["seconds"] >= sum(epoch["seconds"] for epoch in run["epochs"]) > 0
     teacher, _, student = results["runs"]
     assert teacher["scores"]["en"] > 0
