@@ -24,6 +24,7 @@ from allennlp.nn.util import move_to_device
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 
 from structkd_allennlp.common.files import read_json, write_json
+from structkd_allennlp.common.reading_limits import without_limits
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
 from structkd_allennlp.data.overlap import labelled_digests, repeated
@@ -144,7 +145,8 @@ def _validation(metrics: Dict[str, Any], prefix: str, metric: str) -> Optional[f
 
 def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Dict[str, Counts]:
     """By language, the counts of the sentences of its test file, in the order of the file."""
-    archive = load_archive(directory / "model.tar.gz", cuda_device=_cuda_device())
+    path = directory / "model.tar.gz"
+    archive = load_archive(path, cuda_device=_cuda_device(), overrides=without_limits(path))
     model, reader = archive.model.eval(), archive.validation_dataset_reader
     return {
         language: _count(model, reader, language, tests[language], metric) for language in tests
