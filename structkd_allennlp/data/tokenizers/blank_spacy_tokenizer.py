@@ -29,8 +29,9 @@ _LONG = regex.compile(rf"\S{{{_LONGEST_TOKEN}}}")
 def _blank(language: str) -> Language:
     try:
         return spacy.blank(language)
-    except ImportError as error:
-        # Also raised for languages such as Japanese, whose tokenizer is a package of its own.
+    except (ImportError, AttributeError) as error:
+        # Also for languages such as Japanese, whose tokenizer is a package of its own, and for
+        # names of other modules of spaCy, such as "punctuation".
         logger.warning(
             "spaCy has no tokenizer for the language %r here, so its multi-language rules (%r) "
             "split the text, at white space and punctuation, and between the characters of scripts "
@@ -40,7 +41,8 @@ def _blank(language: str) -> Language:
             MULTI_LANGUAGE,
             " ".join(str(error).split()),
         )
-        return spacy.blank(MULTI_LANGUAGE)
+        # One for all: input may name any number of languages.
+        return _blank(MULTI_LANGUAGE)
 
 
 @Tokenizer.register("blank_spacy")

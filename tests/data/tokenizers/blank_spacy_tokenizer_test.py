@@ -34,8 +34,9 @@ def test_splits_as_the_language_does_and_counts_code_points():
     ]
 
 
-# Japanese is known but needs a package of its own; `qq` is no language.
-@pytest.mark.parametrize("language", ["ja", "th", "vi", "qq", "zh-classical"])
+# Japanese is known but needs a package of its own; `qq` is no language; spaCy has a module
+# `spacy.lang.punctuation`.
+@pytest.mark.parametrize("language", ["ja", "th", "vi", "qq", "zh-classical", "punctuation", ""])
 def test_missing_languages_fall_back_with_one_warning(language, caplog):
     _blank.cache_clear()
     with caplog.at_level(logging.WARNING):
@@ -75,3 +76,8 @@ def test_from_params_cache_and_pickle():
     assert BlankSpacyTokenizer.from_params(Params({})).language == "xx"
     assert blank_spacy_tokenizer("es") is blank_spacy_tokenizer("es")
     assert len(pickle.dumps(tokenizer)) < 500
+
+
+def test_unknown_languages_share_one_pipeline():
+    """So that text which names any number of them takes no more memory."""
+    assert _blank("qa") is _blank("qb") is _blank("xx")
