@@ -12,6 +12,7 @@ from allennlp.data import Batch
 from allennlp.models import Model, load_archive
 
 from structkd_allennlp.modules.tagger_chain import emission_scores
+from tests.distillation.taggers import archived
 
 CONFIG = "training_configs/posterior_kd.jsonnet"
 DEV = "fixtures/conll/{language}/dev.txt"
@@ -70,6 +71,18 @@ class TestStructureKD(ModelTestCase):
             metrics = model.get_metrics(reset=True)
             assert metrics["lambda"] == weight
             assert metrics["nll_loss"] == pytest.approx(nll.item(), abs=1e-4)
+
+    def test_objectives_that_an_iob1_teacher_cannot_serve(self):
+        archive, _ = archived(
+            self.TEST_DIR / "iob1", ["O", "I-PER"], {"type": "conll2003"}, "crf_tagger"
+        )
+        emission, posterior = {"type": "emission"}, {"type": "posterior"}
+        both = {"type": "sum", "objectives": [posterior, emission]}
+        for objective in (emission, both):
+            model = self.model_with(teachers=archive, objective=objective)
+            with pytest.raises(ConfigurationError, match=r"model.tar.gz has IOB1 labels.*emission"):
+                model.teachers.load(["en"])
+        self.model_with(teachers=archive, objective=posterior).teachers.load(["en"])
 
     def test_decodes_in_training_if_asked(self):
         batch = self.batch(self.instances[:4])
