@@ -9,7 +9,7 @@ from allennlp.training.callbacks import TrainerCallback
 from structkd_allennlp.models.masked_language_model_distillation import (
     MaskedLanguageModelDistillation,
 )
-from structkd_allennlp.training.callbacks import StructureKDCallback, _count_steps
+from structkd_allennlp.training.callbacks import TrainingPositionCallback
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ DIRECTORY = "transformer"
 
 
 @TrainerCallback.register("masked_language_model")
-class MaskedLanguageModelCallback(StructureKDCallback):
+class MaskedLanguageModelCallback(TrainingPositionCallback):
     """
     Ties a `masked_language_model_distillation` to its trainer. Before the first step it has the
     teacher loaded and checked, if there is one. At every step it tells the model how far training
@@ -33,11 +33,7 @@ class MaskedLanguageModelCallback(StructureKDCallback):
     is missing or does not fit.
     """
 
-    def on_start(
-        self, trainer: GradientDescentTrainer, is_primary: bool = True, **kwargs: Any
-    ) -> None:
-        # Past the parent, whose model and teachers are others.
-        TrainerCallback.on_start(self, trainer, is_primary, **kwargs)
+    def prepare(self, trainer: GradientDescentTrainer) -> MaskedLanguageModelDistillation:
         model = trainer.model
         if not isinstance(model, MaskedLanguageModelDistillation):
             raise ConfigurationError(
@@ -46,14 +42,7 @@ class MaskedLanguageModelCallback(StructureKDCallback):
                 "out of the callbacks of the trainer"
             )
         model.check_teacher()
-        self._model = model  # type: ignore[assignment]
-        steps_per_epoch = _count_steps(trainer)
-        if self._steps_per_epoch is None:
-            self._steps_per_epoch = steps_per_epoch
-        self._set_position(
-            trainer._start_after_epochs_completed,
-            trainer._start_after_batches_in_epoch_completed,
-        )
+        return model
 
     def on_end(
         self,
