@@ -19,9 +19,8 @@ def distributed_training(
     objective: str = "posterior",
 ) -> Dict[str, float]:
     """
-    Two epochs by several workers and by one, on the fixtures. The learning rate is 0 and there is
-    no dropout, so that both have the same weights throughout. No number of sentences can be divided
-    by the number of batches, so that some workers have more of them than others.
+    Two epochs by several workers, and by one, on the fixtures. The learning rate is 0 and there is
+    no dropout, so that both have the same weights throughout.
 
     # Parameters
 
@@ -37,8 +36,9 @@ def distributed_training(
     # Returns
 
     `Dict[str, float]`
-        By metric, the difference between both. That is 0, but for what AllenNLP averages over
-        batches (the losses, and lambda with unlabelled text), as these are others.
+        By metric, the difference between both. It is 0 for all that counts sentences, tokens or
+        entities in validation and test. AllenNLP's losses are means over batches, which are others;
+        and in training it ends an epoch with the first worker that has no batch left.
     """
     with tempfile.TemporaryDirectory() as folder:
         overrides = {

@@ -10,6 +10,7 @@ import torch
 from allennlp.common.testing import run_distributed_test
 
 from structkd_allennlp.training.metrics import (
+    Means,
     MultilingualTaggingMetrics,
     score,
     sentence_counts,
@@ -104,6 +105,15 @@ def worker(rank, world_size, gpu_id, corpora, expected):
     # A language that only one worker has seen is known to both.
     metric([["O"]], [["O"]], [f"x{rank}"])
     assert set(metric.get_metric()) >= {"accuracy/x0", "accuracy/x1"}
+
+    means = Means("loss", "nothing")
+    if rank:
+        # In a step that has nothing to count for the other.
+        means("loss", 6.0, 4)
+    assert means.get_metric() == {"loss": 1.5, "nothing": 0.0}
+    means("loss", 3.0, 1)
+    assert means.get_metric(reset=True) == {"loss": 2.0, "nothing": 0.0}
+    assert means.get_metric() == {"loss": 0.0, "nothing": 0.0}
 
 
 def test_workers_agree_on_the_sum():
