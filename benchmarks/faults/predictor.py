@@ -114,7 +114,9 @@ def fuzz_predictor(cases: int, archive: str = "fixtures/teachers/en.tar.gz") -> 
         output. An exception or an output of any other form ends in an error of hypothesis, which
         shows the smallest case.
     """
-    logging.getLogger("structkd_allennlp").setLevel(logging.ERROR)
+    logger = logging.getLogger("structkd_allennlp")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     job = OddLines(archive)
 
     @seed(0)
@@ -129,5 +131,8 @@ def fuzz_predictor(cases: int, archive: str = "fixtures/teachers/en.tar.gz") -> 
     def trial(lines: List[str]) -> None:
         job.run(lines)
 
-    trial()
+    try:
+        trial()
+    finally:
+        logger.setLevel(level)
     return job.outcomes
