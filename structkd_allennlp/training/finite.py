@@ -41,13 +41,13 @@ def check_finite(values: Tensor, what: str, metadata: Optional[Metadata] = None)
 
 
 def describe(metadata: Optional[Metadata], index: int) -> str:
-    """A sentence, for a message."""
+    """A sentence, by its number in the batch, its language and its first words."""
     if metadata is None:
         return f"sentence {index + 1}"
-    sentence = Sentence.from_metadata(metadata[index])
-    text = " ".join(sentence.words[:12])
-    dots = " ..." if len(sentence.words) > 12 or len(text) > 80 else ""
-    return f'sentence {index + 1}, "{text[:80]}{dots}" ({sentence.language or "language unknown"}),'
+    words, language = Sentence.from_metadata(metadata[index])
+    text = " ".join(words[:12])
+    dots = " ..." if len(words) > 12 or len(text) > 80 else ""
+    return f'sentence {index + 1} ({language or "und"}: "{text[:80]}{dots}")'
 
 
 def parameter_not_finite(model: Model) -> Optional[str]:

@@ -305,7 +305,7 @@ def test_a_loss_of_nan_is_no_matter_of_tags():
     with torch.no_grad():
         model.crf.transitions[0, 0] = torch.nan
     with pytest.raises(
-        NotFiniteError, match=r'likelihood of sentence 1, "Ada met .*" .en., is nan'
+        NotFiniteError, match=r'likelihood of sentence 1 .en: "Ada met .*"\) is nan'
     ):
         model(**tensors())
 

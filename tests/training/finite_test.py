@@ -23,7 +23,7 @@ def test_the_first_sentence_is_named():
     with pytest.raises(NotFiniteError) as error:
         check_finite(values, "a score", METADATA)
     assert str(error.value) == (
-        f'a score of sentence 2, "{"x" * 80} ..." (language unknown), is -inf; so it is with 2 of '
+        f'a score of sentence 2 (und: "{"x" * 80} ...") is -inf; so it is with 2 of '
         "the 3 sentences of the batch"
     )
     with pytest.raises(NotFiniteError, match="a loss of sentence 3 is nan; so it is with 1 of"):
@@ -31,8 +31,8 @@ def test_the_first_sentence_is_named():
 
 
 def test_how_a_sentence_is_described():
-    assert describe(METADATA, 0) == 'sentence 1, "A b" (en),'
-    assert describe(METADATA, 2) == 'sentence 3, "0 1 2 3 4 5 6 7 8 9 10 11 ..." (es),'
+    assert describe(METADATA, 0) == 'sentence 1 (en: "A b")'
+    assert describe(METADATA, 2) == 'sentence 3 (es: "0 1 2 3 4 5 6 7 8 9 10 11 ...")'
 
 
 @TrainerCallback.register("spoils")
@@ -60,15 +60,15 @@ class Spoils(TrainerCallback):
 
 KD = "training_configs/posterior_kd.jsonnet"
 BASELINE = "training_configs/baseline.jsonnet"
-POSITION = r"epoch 1, batch \d+ \(it begins with sentence 1, \".+\" \(e[ns]\),\)"
+POSITION = r"epoch 1, batch \d+ \(it begins with sentence 1 \(e[ns]: \".+\"\)\)"
 
 
 @pytest.mark.parametrize(
     ("config", "what", "settings", "message"),
     [
-        (BASELINE, "word", {}, rf'{POSITION}: an emission score of .*, ".*Madrid.*" \(e'),
-        (KD, "word", {}, rf'{POSITION}: an emission score of .*, ".*Madrid.*" \(e'),
-        (BASELINE, "parameter", {}, rf"{POSITION}: the negative log-likelihood of sentence 1, "),
+        (BASELINE, "word", {}, rf'{POSITION}: an emission score of .*e[ns]: ".*Madrid.*"\) is nan'),
+        (KD, "word", {}, rf'{POSITION}: an emission score of .*e[ns]: ".*Madrid.*"\) is nan'),
+        (BASELINE, "parameter", {}, rf"{POSITION}: the negative log-likelihood of sentence 1 "),
         (BASELINE, "gradient", {}, rf"{POSITION}: the norm of the gradients is nan"),
         # Where nobody looks at the gradients, their step shows in the parameters.
         (
