@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple, cast
 
 import torch
 import torch.distributed as dist
+from allennlp.common.checks import ConfigurationError
 from allennlp.data import DataLoader, TensorDict
 from allennlp.nn.util import dist_reduce_sum
 from allennlp.training import GradientDescentTrainer
@@ -51,7 +52,15 @@ class RecoverableTrainer(GradientDescentTrainer):
     _serialization_dir: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        try:
+            super().__init__(*args, **kwargs)
+        except ValueError as error:
+            if not kwargs.get("use_amp"):
+                raise
+            raise ConfigurationError(
+                f'the trainer cannot use AMP: {error}. Set "use_amp" to false, or '
+                '"cuda_device" to the number of a GPU'
+            ) from error
         self._run = RunState(self._serialization_dir, self.cuda_device)
         # The last, as a checkpoint of AllenNLP's own trainer has all others.
         self._callbacks.append(self._run)
