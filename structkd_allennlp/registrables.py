@@ -19,6 +19,7 @@ from structkd_allennlp.data.dataset_readers import (
 )
 from structkd_allennlp.data.masking import MaskingDataCollator
 from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
+from structkd_allennlp.distillation.huggingface_teacher import HuggingFaceSource
 from structkd_allennlp.distillation.interpolation import ConstantInterpolation, LinearInterpolation
 from structkd_allennlp.distillation.objectives import (
     EmissionObjective,
@@ -57,6 +58,7 @@ __all__ = [
     "DistributedTrainModel",
     "EmissionObjective",
     "EpochRecordCallback",
+    "HuggingFaceSource",
     "LinearInterpolation",
     "MaskedLanguageModelCallback",
     "MaskedLanguageModelDistillation",

@@ -1,5 +1,6 @@
 """Which teachers teach which sentence."""
 
+import json
 from copy import deepcopy
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 
@@ -44,7 +45,8 @@ class _Own(NamedTuple):
 
 class Archives:
     """
-    The teachers of every language. The same archive is one teacher, however often it is named.
+    The teachers of every language. The same archive, or the same parameters of a `TeacherSource`,
+    are one teacher, however often they are named.
 
     # Parameters
 
@@ -64,6 +66,7 @@ class Archives:
             )
         self.store = store
         self._teachers: Dict[Union[str, TeacherSource], Teacher] = {}
+        self._sources: Dict[str, TeacherSource] = {}
         self._for_all: Optional[_Own] = None
         self._by_language: Dict[str, _Own] = {}
         if isinstance(archives, dict) and "type" not in archives:
@@ -86,7 +89,11 @@ class Archives:
 
     def _teacher(self, value: Any) -> Teacher:
         if isinstance(value, dict):
-            value = TeacherSource.from_params(Params(deepcopy(value)))
+            # The same parameters are the same teacher, which is loaded once.
+            written = json.dumps(value, sort_keys=True, default=repr)
+            if written not in self._sources:
+                self._sources[written] = TeacherSource.from_params(Params(deepcopy(value)))
+            value = self._sources[written]
         if not isinstance(value, (str, TeacherSource)):
             raise ConfigurationError(
                 f"{value!r} is no teacher: give the path of an archive, e.g. "

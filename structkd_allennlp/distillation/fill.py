@@ -10,6 +10,7 @@ from allennlp.common.checks import ConfigurationError, check_for_gpu
 from allennlp.common.util import int_to_device, lazy_groups_of
 from allennlp.data import DatasetReader
 
+from structkd_allennlp.common.batching import by_length
 from structkd_allennlp.data.sentences import Sentence, sentence_of
 from structkd_allennlp.distillation.archives import Archives
 from structkd_allennlp.distillation.target_store import TargetStore
@@ -22,6 +23,10 @@ logger = logging.getLogger(__name__)
 _TOKENS_A_BATCH = 4096
 # How many sentences are looked up, and sorted by length, at a time.
 _SENTENCES_A_CHUNK = 10_000
+
+
+def _length(sentence: Sentence) -> int:
+    return len(sentence.words)
 
 
 def score_missing(archives: Archives, sentences: Iterable[Sentence], device: torch.device) -> None:
@@ -38,7 +43,7 @@ def score_missing(archives: Archives, sentences: Iterable[Sentence], device: tor
             for teacher, own in by_teacher.items():
                 missing = teacher.missing(own)
                 progress.update(len(own) - len(missing))
-                for batch in _by_length(missing):
+                for batch in by_length(missing, _length, _TOKENS_A_BATCH):
                     teacher.computed(batch, device)
                     progress.update(len(batch))
     archives.release()
@@ -85,15 +90,3 @@ def fill_target_store(
     score_missing(archives, sentences(), int_to_device(cuda_device))
     logger.info("%s holds all targets now; %d bytes on disk", store.directory, store.size())
     return store
-
-
-def _by_length(sentences: List[Sentence]) -> Iterator[List[Sentence]]:
-    batch: List[Sentence] = []
-    for sentence in sorted(sentences, key=lambda one: len(one.words)):
-        # Sorted, so this sentence is the longest of its batch.
-        if batch and (len(batch) + 1) * len(sentence.words) > _TOKENS_A_BATCH:
-            yield batch
-            batch = []
-        batch.append(sentence)
-    if batch:
-        yield batch

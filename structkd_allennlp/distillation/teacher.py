@@ -17,6 +17,7 @@ from allennlp.data import Batch, Token
 from allennlp.models.archival import CONFIG_NAME, Archive
 
 from structkd_allennlp.common.archive_files import check_layout
+from structkd_allennlp.common.files import read_json
 from structkd_allennlp.common.text import quoted
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
 from structkd_allennlp.data.sentences import Sentence, instance_of_words
@@ -120,6 +121,12 @@ class ArchiveSource(TeacherSource):
                 f"the teacher{whose} is missing: there is no {self.name}. Train it first{example} "
                 'or correct its path in "teachers"'
                 + ("" if example else f", which is relative to {os.getcwd()}")
+            )
+        if _is_hugging_face(self.name):
+            raise ConfigurationError(
+                f"the teacher{whose} {self.name} is no AllenNLP archive, but the directory of a "
+                f'Hugging Face model: write it as {{"type": "hugging_face", "model": '
+                f'"{self.name}"}}'
             )
         with _named(self.name):
             check_layout(self.name)
@@ -276,6 +283,15 @@ def _named(archive: str) -> Iterator[None]:
             "must be the model.tar.gz of a finished training run, or a directory with a "
             f"{CONFIG_NAME}"
         ) from error
+
+
+def _is_hugging_face(directory: str) -> bool:
+    """Both kinds of directories have a config.json, with different things in it."""
+    try:
+        config = read_json(Path(directory, CONFIG_NAME))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "model_type" in config and "model" not in config
 
 
 def archive_digest(archive: str) -> str:

@@ -9,12 +9,11 @@ from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json
-from structkd_allennlp.modules.tagger_chain import Tagger
 
 logger = logging.getLogger(__name__)
 
 
-def check_finite(tagger: Tagger) -> None:
+def check_finite(tagger: torch.nn.Module) -> None:
     """Raises `ConfigurationError` for weights that are infinite or not a number."""
     wrong = [name for name, x in tagger.named_parameters() if not torch.isfinite(x).all()]
     if wrong:

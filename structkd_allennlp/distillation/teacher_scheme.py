@@ -1,10 +1,10 @@
-"""Whether the labels of an archive's tagger are BIO or IOB1, which have the same letters."""
+"""Whether the labels of a teacher are BIO or IOB1, which have the same letters."""
 
 import logging
 import os
 from collections import Counter
 from itertools import islice
-from typing import Any, Iterator, List, Optional, Sequence, Set
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Set
 
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
@@ -24,6 +24,10 @@ _MOST_SENTENCES = 10_000
 # Corpora have errors: so many times as many sentences must be valid in one scheme only as in the
 # other only.
 _CLEAR_MAJORITY = 100
+
+
+class MixedSchemes(ConfigurationError):
+    """Tags of two schemes."""
 
 
 def archived_scheme(labels: Sequence[str], archive: Archive) -> Optional[str]:
@@ -71,6 +75,66 @@ def archived_scheme(labels: Sequence[str], archive: Archive) -> Optional[str]:
     return found
 
 
+def stated_scheme(
+    labels: Sequence[str], label_encoding: Optional[str], in_use: Optional[str] = None
+) -> Optional[str]:
+    """
+    What the labels of a teacher are in that is no archive. Whether that is BIO or IOB1 is told, in
+    turn, by labels that only one can have, by the tags that the teacher gives, and by what the
+    configuration says.
+
+    # Parameters
+
+    labels : `Sequence[str]`
+    label_encoding : `Optional[str]`
+        What the configuration says.
+    in_use : `Optional[str]`, optional (default = `None`)
+        The `scheme_in_use` of its tags.
+
+    # Returns
+
+    As `archived_scheme` does.
+
+    # Raises
+
+    `ConfigurationError` where nothing tells, and for a `label_encoding` that they are not in.
+    """
+    shown = scheme_of(labels)
+    found = shown
+    if shown == "BIO":
+        found = _only(possible_schemes(labels)) or in_use
+    possible = [found] if found else ["BIO", "IOB1"] if shown else []
+    if label_encoding is not None and label_encoding not in possible:
+        known = " or ".join(possible) or "no parts of entities"
+        raise ConfigurationError(
+            f"its labels {sorted(labels)} are {known}, and not {label_encoding}, as its "
+            '"label_encoding" says: correct that, or leave it out'
+        )
+    if shown == "BIO" and found is None and label_encoding is None:
+        raise ConfigurationError(
+            f"its labels {sorted(labels)} may be BIO or IOB1, and nothing says which: add "
+            '"label_encoding": "BIO" to it if each of its entities starts with a B, or "IOB1" if '
+            "only those do that follow right after another of their type"
+        )
+    return found or label_encoding
+
+
+def scheme_in_use(sentences: Iterable[Sequence[str]]) -> Optional[str]:
+    """
+    The scheme, BIO or IOB1, that tags of sentences are valid in; `None` where they tell nothing.
+
+    Raises `ConfigurationError` for a mixture of both.
+    """
+    counts = Counter(_only(schemes_of_tags(tags)) or "" for tags in sentences)
+    least, most = sorted(("BIO", "IOB1"), key=lambda scheme: counts[scheme])
+    if counts[most] < _CLEAR_MAJORITY * counts[least]:
+        raise MixedSchemes(
+            f"a mixture of IOB1 and BIO ({counts['IOB1']} sentences are valid in IOB1 only, and "
+            f"{counts['BIO']} in BIO only)"
+        )
+    return most if counts[most] else None
+
+
 def _only(schemes: Set[str]) -> Optional[str]:
     return next(iter(schemes)) if len(schemes) == 1 else None
 
@@ -85,25 +149,24 @@ def _made_by(reader: DatasetReader) -> Optional[str]:
 
 
 def _used_in_training(labels: Sequence[str], archive: Archive) -> Optional[str]:
-    counts: Counter[str] = Counter()
+    sentences: List[List[str]] = []
     try:
         for tags in islice(_training_tags(archive.config, archive.dataset_reader), _MOST_SENTENCES):
             # Another file by the same name tells nothing.
             if not set(tags) <= {*labels, UNLABELLED}:
                 return None
-            counts[_only(schemes_of_tags(tags)) or ""] += 1
+            sentences.append(tags)
     # Whatever a reader of any kind says to a file that is not there any more, or is another.
     except Exception as error:
         logger.info("the teacher's training data cannot be read (%s)", type(error).__name__)
         return None
-    least, most = sorted(("BIO", "IOB1"), key=lambda scheme: counts[scheme])
-    if counts[most] < _CLEAR_MAJORITY * counts[least]:
+    try:
+        return scheme_in_use(sentences)
+    except MixedSchemes as error:
         raise ConfigurationError(
-            f"its training data are a mixture of IOB1 and BIO ({counts['IOB1']} sentences are "
-            f"valid in IOB1 only, and {counts['BIO']} in BIO only): recode them, e.g. with the "
-            'dataset reader structkd_conll and its "label_encoding": "BIO", and train it again'
-        )
-    return most if counts[most] else None
+            f"its training data are {error.message}: recode them, e.g. with the dataset reader "
+            'structkd_conll and its "label_encoding": "BIO", and train it again'
+        ) from error
 
 
 def _training_tags(config: Params, reader: DatasetReader) -> Iterator[List[str]]:
