@@ -27,6 +27,7 @@ setup(
         "torch>=2.10",
         "transformers>=4.30,<4.46",
         "tokenizers>=0.14",
+        "safetensors>=0.4",
         "regex>=2022.1.18",
         "seqeval>=1.2.2",
         "conllu>=6.0",

@@ -11,7 +11,7 @@ import pytest
 import torch
 from allennlp.common.checks import ConfigurationError
 from safetensors.torch import load_file, save_file
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import ByteLevelBPETokenizer  # type: ignore[import-untyped]
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
