@@ -184,7 +184,8 @@ def test_as_teachers_of_a_student(directory, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(directory, moved)
     (moved / "README.md").write_text("a card")
-    warm = Teachers({**teacher, "model": str(moved)}, student(constrain_crf=True).label_space, store)
+    space = student(constrain_crf=True).label_space
+    warm = Teachers({**teacher, "model": str(moved)}, space, store)
     warm.load(["en"])
     ((stored, _),) = warm.chains(SENTENCES, CPU)
     torch.testing.assert_close(stored.marginals, chain.marginals)
