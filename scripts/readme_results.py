@@ -58,7 +58,8 @@ def updated(readme: str, root: Path) -> str:
 
 def section(directories: List[Path], root: Path) -> str:
     lines = [HEADER, ["---", *["---:"] * (len(HEADER) - 1)]]
-    lines += [line(directory, root) for directory in directories]
+    # A suite with contrasts asks something else than which student is best.
+    lines += [line(x, root) for x in directories if not Comparison.read(x).has_contrasts]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + f"\n{NOTE}"
 
 

@@ -1,6 +1,6 @@
 """
 Writes docs/results/SUITE/report.md and its plots from what is committed of a suite's results:
-results.json and statistics.json.
+results.json and statistics.json or contrasts.json.
 
     python scripts/results_reports.py
     python scripts/results_reports.py docs/results/ud
@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from structkd_allennlp.suite.comparison import RESULTS_NAME, Comparison
+from structkd_allennlp.suite.contrasts import read_contrasts
 from structkd_allennlp.suite.report import Report
 from structkd_allennlp.suite.significance import read_statistics
 
@@ -25,7 +26,12 @@ def main() -> None:
     )
     found = sorted(path.parent for path in ROOT.glob(f"docs/results/*/{RESULTS_NAME}"))
     for directory in parser.parse_args().directories or found:
-        Report(Comparison.read(directory), read_statistics(directory)).write_markdown(directory)
+        comparison = Comparison.read(directory)
+        if comparison.has_contrasts:
+            report = Report(comparison, {}, read_contrasts(directory))
+        else:
+            report = Report(comparison, read_statistics(directory))
+        report.write_markdown(directory)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,12 @@ Scores = Dict[str, float]
 """By language, in percent."""
 
 
+class ContrastSummary(TypedDict):
+    name: str
+    rows: List[str]
+    against: List[str]
+
+
 class SuiteSummary(TypedDict):
     title: str
     description: str
@@ -37,6 +43,7 @@ class SuiteSummary(TypedDict):
     baseline: str
     rows: List[str]
     teacher_groups: List[str]
+    contrasts: NotRequired[List[ContrastSummary]]
 
 
 Epoch = TypedDict(
@@ -118,7 +125,8 @@ class System:
     planned : `List[Run]`
         All its runs, including those that are waiting or have failed.
     samples : `Dict[Optional[int], Scores]`
-        The scores by seed. A group of teachers, which has no seeds, is a single sample.
+        The scores by seed. A group of teachers of single languages, which has no seeds, is a single
+        sample.
     """
 
     name: str
@@ -181,6 +189,11 @@ class Comparison:
             ) from error
 
     @property
+    def has_contrasts(self) -> bool:
+        """Whether the suite says what is tested. Otherwise it is each row against the baseline."""
+        return bool(self.suite.get("contrasts"))
+
+    @property
     def metric(self) -> str:
         """The name of the metric in running text."""
         return {"f1-measure": "F1"}.get(self.suite["metric"], self.suite["metric"])
@@ -196,9 +209,9 @@ class Comparison:
         return {seed: value - baseline[seed] for seed, value in values if seed in baseline}
 
     def group_of(self, row: System) -> Optional[System]:
-        """The teachers that the row learns from."""
+        """What the row learns from: a group of teachers or, if there is none of the name, a row."""
         names = [run["teachers"] for run in row.planned if run["teachers"] is not None]
-        return self.teachers[names[0]] if names else None
+        return {**{x.name: x for x in self.rows}, **self.teachers}[names[0]] if names else None
 
     def gap_closed(self, row: System) -> Optional[float]:
         """
@@ -221,11 +234,14 @@ class Comparison:
 
     def _teachers(self, group: str) -> System:
         """
-        The score of a language is the mean over its own teachers, that of a zero-shot language the
-        mean over all teachers. It is missing until all of them are done: a mean over some of them
-        would be another quantity.
+        Of teachers of single languages, the score of a language is the mean over its own teachers,
+        that of a zero-shot language the mean over all teachers. It is missing until all of them are
+        done: a mean over some of them would be another quantity.
         """
         planned = [run for run in self.results["runs"] if run["group"] == group]
+        name = f"teachers ({group})"
+        if all(run["language"] is None for run in planned):
+            return System(name, planned, {run["seed"]: run["scores"] for run in _done(planned)})
         merged: Scores = {}
         for language in self.suite["languages"] + self.suite["zero_shot"]:
             own = [run for run in planned if run["language"] == language]
@@ -233,7 +249,7 @@ class Comparison:
             done = _done(concerned)
             if done and len(done) == len(concerned):
                 merged[language] = statistics.fmean(run["scores"][language] for run in done)
-        return System(f"teachers ({group})", planned, {None: merged} if merged else {})
+        return System(name, planned, {None: merged} if merged else {})
 
 
 def _done(runs: List[Run]) -> List[Run]:

@@ -20,7 +20,7 @@ from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json, write_json
 from structkd_allennlp.suite import environment
-from structkd_allennlp.suite.plan import Step, TrainJob
+from structkd_allennlp.suite.jobs import Step, TrainJob
 
 # How long a stopped job gets to end by itself.
 _PATIENCE_SECONDS = 5

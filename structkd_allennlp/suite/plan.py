@@ -3,169 +3,25 @@
 import hashlib
 import json
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Generic,
-    List,
-    Literal,
-    Mapping,
-    Optional,
-    Sequence,
-    TypeVar,
-    Union,
-)
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from structkd_allennlp.data.corpus_paths import file_of
-from structkd_allennlp.suite.files import finished_run
-from structkd_allennlp.suite.specification import (
+from structkd_allennlp.suite.jobs import Entry, Step, TargetsJob, TrainJob
+from structkd_allennlp.suite.rows import (
     Config,
     Row,
-    Suite,
     configs_of,
+    is_multilingual,
     with_configs_replaced,
 )
+from structkd_allennlp.suite.specification import Suite
 
 RECORDING_CALLBACKS = ("overlap_check", "epoch_record")
 """Trainer callbacks that every run has, whatever its configuration says."""
 
 _SEEDS = ("random_seed", "numpy_seed", "pytorch_seed")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """
-    Which run it is, with the keys of `results.json`.
-
-    # Parameters
-
-    kind : `str`
-        `"teacher"` or `"student"`.
-    directory : `str`
-        Within that of the suite.
-    digest : `str`
-        Of everything that determines the model.
-    objective : `Dict[str, Any]`, optional
-    group, language, index : optional
-        A teacher's group, its language, and its number, from 1, in an ensemble or among folds.
-    row, seed, teachers : optional
-        A student's row, its seed, and the group that it learns from.
-    """
-
-    kind: Literal["teacher", "student"]
-    directory: str
-    digest: str
-    objective: Optional[Dict[str, Any]]
-    group: Optional[str] = None
-    language: Optional[str] = None
-    index: Optional[int] = None
-    row: Optional[str] = None
-    seed: Optional[int] = None
-    teachers: Optional[str] = None
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """
-    Train a model, unless that is done, and evaluate it.
-
-    # Parameters
-
-    entry : `Entry`
-    directory : `str`
-        The model's serialization directory.
-    config : `Config`
-    tests : `Dict[str, str]`
-        The test file of each language.
-    metric : `str`
-    evaluation_digest : `str`
-        Of everything beside the model that determines the scores.
-    include_package : `List[str]`
-        Further packages to import.
-    """
-
-    entry: Entry
-    directory: str
-    config: Config
-    tests: Dict[str, str]
-    metric: str
-    evaluation_digest: str
-    include_package: List[str]
-
-    def trained(self) -> Optional[Dict[str, Any]]:
-        """The record of a finished run of this configuration, whatever it was evaluated on."""
-        run = finished_run(Path(self.directory))
-        return run if run is not None and run["digest"] == self.entry.digest else None
-
-    def done(self) -> Optional[Dict[str, Any]]:
-        """The same record, if it was also evaluated on exactly these tests."""
-        run = self.trained()
-        if run is None or run["evaluation_digest"] != self.evaluation_digest:
-            return None
-        return run
-
-
-@dataclass(frozen=True)
-class TargetsJob:
-    """
-    Fill the target store of each of these configurations.
-
-    # Parameters
-
-    fill : `List[Config]`
-    include_package : `List[str]`
-        Further packages to import.
-    """
-
-    fill: List[Config]
-    include_package: List[str]
-
-
-Job = Union[TrainJob, TargetsJob]
-J = TypeVar("J", TrainJob, TargetsJob)
-
-
-def job_of(values: Mapping[str, Any]) -> Job:
-    """The inverse of `dataclasses.asdict`."""
-    if "fill" in values:
-        return TargetsJob(**values)
-    return TrainJob(**{**values, "entry": Entry(**values["entry"])})
-
-
-@dataclass(eq=False)
-class Step(Generic[J]):
-    """
-    A job, its place in the plan, and what has become of it.
-
-    # Parameters
-
-    name : `str`
-        Also its path in the directory of the suite, without the ending of its log.
-    job : `Job`
-    like : `str`
-        Steps of the same kind, which take about equally long, have the same.
-    needs : `Sequence[Step]`
-        Those that have to succeed before.
-    after : `Sequence[Step]`
-        Those that have to end before, whether they succeed or not.
-    state : `str`
-        A step is `"blocked"` if one that it needs has failed.
-    error : `str`, optional
-    result : `Dict[str, Any]`
-        The run's record, once it is done.
-    """
-
-    name: str
-    job: J
-    like: str
-    needs: Sequence["Step[Any]"] = ()
-    after: Sequence["Step[Any]"] = ()
-    state: Literal["waiting", "running", "done", "failed", "blocked"] = "waiting"
-    error: Optional[str] = None
-    result: Dict[str, Any] = field(default_factory=dict)
 
 
 def digest(value: Any) -> str:
@@ -176,8 +32,9 @@ def digest(value: Any) -> str:
 
 def plan(suite: Suite, directory: Path, packages: Sequence[str] = ()) -> List[Step[Any]]:
     """
-    All steps of a suite, in the order in which they are best run: the teachers, their scores of the
-    training data, and the students, seed by seed. Those that have been done are marked as done.
+    All steps of a suite, in the order in which they are best run: the teachers of single languages,
+    and then, seed by seed, the teachers of all languages, the scores of the training data, and the
+    students. Those that have been done are marked as done.
 
     # Parameters
 
@@ -187,24 +44,33 @@ def plan(suite: Suite, directory: Path, packages: Sequence[str] = ()) -> List[St
         Further packages that the jobs import.
     """
     planner = _Planner(suite, directory, packages)
-    groups = {group: planner.teachers(group) for group in suite.teachers}
-    seeds = dict.fromkeys(seed for row in suite.rows for seed in row.seeds)
-    students = [
-        planner.student(row, seed, groups)
-        for seed in seeds
-        for row in suite.rows
-        if seed in row.seeds
-    ]
-    fills = [planner.fill(group, teachers, students) for group, teachers in groups.items()]
-    return [
-        *(step for teachers in groups.values() for step in _all(teachers)),
-        *(fill for fill in fills if fill is not None),
-        *students,
-    ]
+    for group in suite.teachers:
+        planner.add_group(group)
+    for row in suite.rows:
+        for seed in row.seeds:
+            planner.add_student(row, seed)
+    return planner.steps()
 
 
-_Group = Dict[str, List[Step[TrainJob]]]
-"""The teachers of each language."""
+@dataclass(frozen=True)
+class _Teachers:
+    """
+    What a student learns from.
+
+    # Parameters
+
+    name : `str`
+    steps : `List[Step]`
+    form : `Callable`
+        From a value of each step to what a `structure_kd` has as its `teachers`.
+    """
+
+    name: str
+    steps: List[Step[TrainJob]]
+    form: Callable[[Sequence[str]], Any]
+
+    def with_each(self, value: Callable[[TrainJob], str]) -> Any:
+        return self.form([value(step.job) for step in self.steps])
 
 
 class _Planner:
@@ -212,51 +78,92 @@ class _Planner:
         self._suite = suite
         self._directory = directory
         self._packages = list(packages)
+        self._tests = {**suite.test, **suite.zero_shot}
         # Test files may be large, and many runs share them.
         self._contents = {
             path: hashlib.sha256(file_of(path).read_bytes()).hexdigest()
-            for path in {**suite.test, **suite.zero_shot}.values()
+            for path in self._tests.values()
         }
+        # By name, and by seed where there is a model for each.
+        self._teachers: Dict[Tuple[str, Optional[int]], _Teachers] = {}
+        self._runs: List[Step[TrainJob]] = []
+        # By the name of what they learn from.
+        self._learners: Dict[str, List[Step[TrainJob]]] = {}
 
-    def teachers(self, group: str) -> _Group:
-        steps: _Group = {}
-        for language, teacher in self._suite.teachers[group].items():
+    def add_group(self, group: str) -> None:
+        own = self._suite.teachers[group]
+        if is_multilingual(own):
+            for seed in own["seeds"]:
+                config = _with_seed(own["config"], seed)
+                self._add_one(group, seed, self._teacher(group, f"seed{seed}", config, seed=seed))
+            return
+        steps = []
+        for language, teacher in own.items():
             configs = configs_of(teacher)
-            is_one = configs == [teacher]
-            steps[language] = []
             for i, config in enumerate(configs, start=1):
-                entry = Entry(
-                    "teacher",
-                    f"teachers/{group}/{language}" + ("" if is_one else f"/{i}"),
-                    digest(_identity(config)),
-                    config["model"].get("objective"),
-                    group=group,
-                    language=language,
-                    index=None if is_one else i,
-                )
-                tests = {language: self._suite.test[language], **self._suite.zero_shot}
-                steps[language].append(self._step(entry, config, tests, f"teachers/{group}"))
-        return steps
+                index = None if configs == [teacher] else i
+                name = language if index is None else f"{language}/{index}"
+                steps.append(self._teacher(group, name, config, language=language, index=index))
 
-    def student(self, row: Row, seed: int, groups: Mapping[str, _Group]) -> Step[TrainJob]:
-        config = {**deepcopy(row.config), **dict.fromkeys(_SEEDS, seed)}
+        def form(values: Sequence[str]) -> Any:
+            left = iter(values)
+            return {
+                language: with_configs_replaced(teacher, [next(left) for _ in configs_of(teacher)])
+                for language, teacher in own.items()
+            }
+
+        self._teachers[group, None] = _Teachers(group, steps, form)
+
+    def _teacher(
+        self,
+        group: str,
+        name: str,
+        config: Config,
+        language: Optional[str] = None,
+        index: Optional[int] = None,
+        seed: Optional[int] = None,
+    ) -> Step[TrainJob]:
+        entry = Entry(
+            "teacher",
+            f"teachers/{group}/{name}",
+            digest(_identity(config)),
+            config["model"].get("objective"),
+            group=group,
+            language=language,
+            index=index,
+            seed=seed,
+        )
+        tests = self._tests
+        if language is not None:
+            tests = {language: self._suite.test[language], **self._suite.zero_shot}
+        return self._step(entry, config, tests, f"teachers/{group}")
+
+    def _add_one(self, name: str, seed: int, step: Step[TrainJob]) -> None:
+        """A model of all languages, which may teach students with the same seed."""
+        teachers = _Teachers(f"{name}/seed{seed}", [step], lambda values: values[0])
+        # Where a group and a row have the same name, it means the group.
+        self._teachers.setdefault((name, seed), teachers)
+
+    def add_student(self, row: Row, seed: int) -> None:
+        config = _with_seed(row.config, seed)
         identity = config
         needs: Sequence[Step[TrainJob]] = ()
+        teachers = None
         if row.teachers is not None:
-            group = groups[row.teachers]
-            needs = _all(group)
+            teachers = (
+                self._teachers.get((row.teachers, None)) or self._teachers[row.teachers, seed]
+            )
+            needs = teachers.steps
             # Where the teachers and their scores lie makes no difference to the student.
             store = {**(config["model"].get("target_store") or {}), "directory": None}
             identity = _with_model(
                 config,
-                teachers=self._archives(row.teachers, group, lambda job: job.entry.digest),
+                teachers=teachers.with_each(lambda job: job.entry.digest),
                 target_store=store,
             )
             config = _with_model(
                 config,
-                teachers=self._archives(
-                    row.teachers, group, lambda job: f"{job.directory}/model.tar.gz"
-                ),
+                teachers=teachers.with_each(lambda job: f"{job.directory}/model.tar.gz"),
                 target_store={**store, "directory": str(self._directory / "targets")},
             )
         entry = Entry(
@@ -268,39 +175,44 @@ class _Planner:
             seed=seed,
             teachers=row.teachers,
         )
-        tests = {**self._suite.test, **self._suite.zero_shot}
-        step = self._step(entry, config, tests, f"students/{row.name}")
+        step = self._step(entry, config, self._tests, f"students/{row.name}")
         step.needs = needs
-        return step
+        if teachers is not None:
+            self._learners.setdefault(teachers.name, []).append(step)
+        self._add_one(row.name, seed, step)
 
-    def fill(
-        self, name: str, teachers: _Group, students: Sequence[Step[TrainJob]]
-    ) -> Optional[Step[TargetsJob]]:
-        """Scores the training data of a group's students, if any has yet to be trained."""
-        own = [step for step in students if step.job.entry.teachers == name]
+    def steps(self) -> List[Step[Any]]:
+        """All of them, in order."""
+        for teachers in self._teachers.values():
+            self._fill(teachers)
+        seeds = dict.fromkeys(
+            step.job.entry.seed
+            # A seed that only teachers have comes last.
+            for step in sorted(self._runs, key=lambda step: step.job.entry.kind == "teacher")
+        )
+        # A fill that several seeds wait for comes with the first of them.
+        ordered: Dict[Step[Any], None] = {}
+        for seed in [None, *seeds]:
+            own = [step for step in self._runs if step.job.entry.seed == seed]
+            ordered |= dict.fromkeys(step for step in own if step.job.entry.kind == "teacher")
+            ordered |= dict.fromkeys(fill for step in own for fill in step.after)
+            ordered |= dict.fromkeys(own)
+        return list(ordered)
+
+    def _fill(self, teachers: _Teachers) -> None:
+        """Has the training data of their students scored first, if any has yet to be trained."""
+        own = self._learners.get(teachers.name, [])
         if all(step.job.trained() is not None for step in own):
-            return None
+            return
         # Students that train on the same data need the same scores.
         data = {
             digest([config["dataset_reader"], config["train_data_path"]]): config
             for config in (step.job.config for step in own)
         }
         job = TargetsJob(list(data.values()), self._packages)
-        fill = Step(f"targets.{name}", job, "targets", needs=_all(teachers))
+        fill = Step(f"targets.{teachers.name}", job, "targets", needs=teachers.steps)
         for step in own:
             step.after = [fill]
-        return fill
-
-    def _archives(
-        self, name: str, group: _Group, value: Callable[[TrainJob], str]
-    ) -> Dict[str, Any]:
-        """The teachers of a group as the suite writes them, each replaced by a value of its job."""
-        return {
-            language: with_configs_replaced(
-                self._suite.teachers[name][language], [value(step.job) for step in steps]
-            )
-            for language, steps in group.items()
-        }
 
     def _step(
         self, entry: Entry, config: Config, tests: Dict[str, str], like: str
@@ -320,6 +232,7 @@ class _Planner:
         found = job.done()
         if found is not None:
             step.state, step.result = "done", found
+        self._runs.append(step)
         return step
 
 
@@ -339,5 +252,5 @@ def _with_model(config: Config, **changes: Any) -> Config:
     return {**config, "model": {**config["model"], **changes}}
 
 
-def _all(group: _Group) -> List[Step[TrainJob]]:
-    return [step for steps in group.values() for step in steps]
+def _with_seed(config: Config, seed: int) -> Config:
+    return {**deepcopy(config), **dict.fromkeys(_SEEDS, seed)}

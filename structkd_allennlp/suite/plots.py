@@ -12,6 +12,8 @@ from allennlp.common import Params
 from structkd_allennlp.distillation.objectives import DistillationObjective, TopKObjective
 from structkd_allennlp.suite import svg
 from structkd_allennlp.suite.comparison import Comparison, Run, Spread, System, mean_of
+from structkd_allennlp.suite.contrasts import ContrastStatistics
+from structkd_allennlp.suite.significance import CONFIDENCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,17 +65,20 @@ Style = Dict[str, Any]
 """A system's colour, marker and line, the same in every plot."""
 
 
-def plots(comparison: Comparison) -> List[Plot]:
+def plots(comparison: Comparison, contrasts: Sequence[ContrastStatistics] = ()) -> List[Plot]:
     """All plots that there are results for."""
     import matplotlib
 
     with matplotlib.rc_context(SETTINGS):
-        return _Plots(comparison).all()
+        return _Plots(comparison, contrasts).all()
 
 
 class _Plots:
-    def __init__(self, comparison: Comparison) -> None:
+    def __init__(
+        self, comparison: Comparison, contrasts: Sequence[ContrastStatistics] = ()
+    ) -> None:
         self.comparison = comparison
+        self.tested = contrasts
         self.others = [row for row in comparison.rows if row is not comparison.baseline]
         self.styles: Dict[str, Style] = {
             comparison.baseline.name: {"color": "black", "marker": "D", "linestyle": "-"}
@@ -91,8 +96,9 @@ class _Plots:
 
     def all(self) -> List[Plot]:
         made = [
+            self.contrasts(),
             self.scores(),
-            self.gains(),
+            *([] if self.comparison.has_contrasts else [self.gains()]),
             self.k_analysis(),
             self.learning_curves(),
             self.against(
@@ -124,6 +130,34 @@ class _Plots:
         return _plot(
             "Score by method and language",
             "Mean and standard deviation over seeds, in percent. Each panel has its own scale.",
+            figures,
+        )
+
+    def contrasts(self) -> Plot:
+        figures: Dict[str, Figure] = {}
+        for title, tests in (
+            ("trained languages", {x["name"]: x["languages"] for x in self.tested}),
+            ("zero-shot languages", {x["name"]: x["zero_shot"] for x in self.tested}),
+        ):
+            found = {name: test for name, test in tests.items() if test is not None}
+            if not found:
+                continue
+            figure, axes = _figure(5.2, 0.75 + 0.26 * len(found))
+            axes.axvline(0, color="black", linewidth=1)
+            for i, test in enumerate(found.values()):
+                if test["low"] is not None and test["high"] is not None:
+                    axes.plot([test["low"], test["high"]], [i, i], color=GREY, linewidth=1.5)
+                seeds = list(test["by_seed"].values())
+                axes.plot(seeds, [i] * len(seeds), color=COLOURS[0], marker="o", linestyle="none")
+            names = [f"{name} (n = {len(test['by_seed'])})" for name, test in found.items()]
+            axes.set_yticks(range(len(found)), names)
+            axes.set_ylim(len(found) - 0.5, -0.5)
+            axes.set(title=title, xlabel=f"{self.comparison.metric}: points of difference")
+            figures[title] = figure
+        return _plot(
+            "Contrasts",
+            f"Each seed is a point, n their number. The line is the {CONFIDENCE:.0%} interval over "
+            "seeds and sentences, not corrected for the number of contrasts.",
             figures,
         )
 

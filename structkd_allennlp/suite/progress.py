@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from structkd_allennlp.suite.executor import log_of
-from structkd_allennlp.suite.plan import Step, TrainJob
+from structkd_allennlp.suite.jobs import Step, TrainJob
 from structkd_allennlp.suite.tables import duration
 from structkd_allennlp.training.epoch_record import read_record
 

@@ -2,15 +2,23 @@
 
 import re
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 import jinja2
 
 from structkd_allennlp.common.files import write_json, write_text
 from structkd_allennlp.suite.comparison import Comparison
+from structkd_allennlp.suite.contrasts import CONTRASTS_NAME, ContrastStatistics, contrasts_of
 from structkd_allennlp.suite.plots import plots
 from structkd_allennlp.suite.significance import STATISTICS_NAME, Statistics, statistics_of
-from structkd_allennlp.suite.tables import cost_table, difference_tables, scores_table, summary
+from structkd_allennlp.suite.tables import (
+    contrast_tables,
+    cost_table,
+    difference_tables,
+    plain_scores_table,
+    scores_table,
+    summary,
+)
 
 PLOTS_FOLDER = "plots"
 
@@ -21,17 +29,29 @@ class Report:
 
     comparison : `Comparison`
     statistics : `Statistics`
-        Its tests of significance.
+        Its tests of significance against the baseline; none where there are contrasts.
+    contrasts : `Sequence[ContrastStatistics]`, optional
     """
 
-    def __init__(self, comparison: Comparison, statistics: Statistics) -> None:
-        self._plots = plots(comparison)
-        self._content: Dict[str, Any] = {
-            "suite": comparison.suite,
-            "summary": summary(comparison, statistics),
-            "tables": [
+    def __init__(
+        self,
+        comparison: Comparison,
+        statistics: Statistics,
+        contrasts: Sequence[ContrastStatistics] = (),
+    ) -> None:
+        self._plots = plots(comparison, contrasts)
+        if comparison.has_contrasts:
+            tables = [*contrast_tables(comparison, contrasts), plain_scores_table(comparison)]
+        else:
+            tables = [
                 scores_table(comparison, statistics),
                 *difference_tables(comparison, statistics),
+            ]
+        self._content: Dict[str, Any] = {
+            "suite": comparison.suite,
+            "summary": summary(comparison, statistics, contrasts),
+            "tables": [
+                *tables,
                 cost_table(comparison),
             ],
             "plots": self._plots,
@@ -62,9 +82,10 @@ class Report:
 
 def write_report(directory: Path) -> None:
     """
-    Writes `report.md` with its plots, `report.html` and `statistics.json` from the results of a
-    suite, which may be partial. `statistics.json` holds what is computed from the counts of single
-    sentences, for those who have the results without the counts.
+    Writes `report.md` with its plots, `report.html` and `statistics.json` or, where the suite has
+    contrasts, `contrasts.json` from the results of a suite, which may be partial. The last two hold
+    what is computed from the counts of single sentences, for those who have the results without the
+    counts.
 
     # Parameters
 
@@ -77,9 +98,14 @@ def write_report(directory: Path) -> None:
     count other sentences than the baseline's.
     """
     comparison = Comparison.read(directory)
-    statistics = statistics_of(comparison, directory)
-    report = Report(comparison, statistics)
-    write_json(directory / STATISTICS_NAME, statistics)
+    if comparison.has_contrasts:
+        contrasts = contrasts_of(comparison, directory)
+        report = Report(comparison, {}, contrasts)
+        write_json(directory / CONTRASTS_NAME, contrasts)
+    else:
+        statistics = statistics_of(comparison, directory)
+        report = Report(comparison, statistics)
+        write_json(directory / STATISTICS_NAME, statistics)
     report.write_markdown(directory)
     report.write_page(directory)
 

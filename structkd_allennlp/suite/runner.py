@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -14,7 +15,8 @@ from structkd_allennlp.common.files import write_json
 from structkd_allennlp.suite import environment
 from structkd_allennlp.suite.comparison import RESULTS_NAME
 from structkd_allennlp.suite.executor import Executor
-from structkd_allennlp.suite.plan import Step, TrainJob, digest, plan
+from structkd_allennlp.suite.jobs import Step, TrainJob
+from structkd_allennlp.suite.plan import digest, plan
 from structkd_allennlp.suite.progress import SuiteProgress
 from structkd_allennlp.suite.report import write_report
 from structkd_allennlp.suite.specification import Suite
@@ -117,7 +119,7 @@ def _is_run(step: Step[Any]) -> bool:
 
 
 def _results(suite: Suite, steps: Sequence[Step[Any]], made_with: Dict[str, Any]) -> Dict[str, Any]:
-    summary = {
+    summary: Dict[str, Any] = {
         "title": suite.title,
         "description": suite.description,
         "metric": suite.metric,
@@ -128,6 +130,8 @@ def _results(suite: Suite, steps: Sequence[Step[Any]], made_with: Dict[str, Any]
         "teacher_groups": list(suite.teachers),
         "digest": digest(suite.as_dict()),
     }
+    if suite.contrasts:
+        summary["contrasts"] = [asdict(contrast) for contrast in suite.contrasts]
     runs = [_entry(step) for step in steps if _is_run(step)]
     return {"suite": summary, "environment": made_with, "runs": runs}
 

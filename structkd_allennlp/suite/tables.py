@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from structkd_allennlp.suite.comparison import Comparison, best_of, mean_of
+from structkd_allennlp.suite.comparison import Comparison, Spread, System, best_of, mean_of
+from structkd_allennlp.suite.contrasts import ContrastStatistics
 from structkd_allennlp.suite.significance import CONFIDENCE, RESAMPLES, Statistics
 
 NOTHING = "–"
@@ -20,6 +21,81 @@ class Table:
     header: List[str]
     rows: List[List[Cell]] = field(default_factory=list)
     notes: List[str] = field(default_factory=list)
+
+
+def contrast_tables(comparison: Comparison, contrasts: Sequence[ContrastStatistics]) -> List[Table]:
+    """The tests of all contrasts, and the differences in each language."""
+    tests = Table(
+        "Contrasts",
+        ["", "average over", "seeds", "difference", f"{CONFIDENCE:.0%} interval", "p", "p alone"],
+        notes=[
+            f"Difference: of {comparison.metric} in points, averaged over the languages (each "
+            "counts the same), between rows with the same seed; mean over the seeds.",
+            "Interval and p: of models trained with other seeds on other sentences of the same "
+            "kind. The variance is that between seeds and that between test sentences "
+            f"({RESAMPLES} resamples of each language, the same for all rows), the test Student's "
+            "t with Satterthwaite's degrees of freedom. It takes two seeds.",
+            "p is corrected (Holm) for the number of tests in this table, p alone is not.",
+        ],
+    )
+    for contrast in contrasts:
+        rows, against = (" + ".join(contrast[side]) for side in ("rows", "against"))
+        tests.notes.append(f"{contrast['name']}: {rows} minus {against}.")
+        for title, tested in (
+            ("trained languages", contrast["languages"]),
+            ("zero-shot languages", contrast["zero_shot"]),
+        ):
+            if tested is None:
+                continue
+            low, high = tested["low"], tested["high"]
+            cells = [
+                contrast["name"],
+                title,
+                ", ".join(tested["by_seed"]),
+                f"{tested['difference']:+.2f}",
+                NOTHING if low is None or high is None else f"{low:+.2f} to {high:+.2f}",
+                p_value(tested["corrected_p_value"]),
+                p_value(tested["p_value"]),
+            ]
+            tests.rows.append([Cell(cell) for cell in cells])
+    by_language = Table(
+        "Contrasts by language",
+        ["", *(column.title for column in comparison.columns)],
+        notes=["The same differences, mean ± standard deviation over the seeds, without tests."],
+    )
+    for contrast in contrasts:
+        spreads = [
+            Spread.over(contrast["by_language"][column.title].values())
+            for column in comparison.columns
+        ]
+        if any(spreads):
+            by_language.rows.append([Cell(x) for x in (contrast["name"], *map(_signed, spreads))])
+    return [table for table in (tests, by_language) if table.rows]
+
+
+def _signed(spread: Optional[Spread]) -> str:
+    if spread is None:
+        return NOTHING
+    return f"{spread.mean:+.2f}" + (
+        "" if spread.deviation is None else f" ± {spread.deviation:.2f}"
+    )
+
+
+def plain_scores_table(comparison: Comparison) -> Table:
+    """Of rows that differ in more than one thing, so that there is no best."""
+    table = Table(
+        "Scores",
+        ["", "seeds", *(column.title for column in comparison.columns)],
+        notes=[
+            f"{comparison.metric} in percent on the test files, mean ± standard deviation over "
+            "seeds."
+        ],
+    )
+    for system in comparison.systems:
+        spreads = [system.spread(column) for column in comparison.columns]
+        texts = [system.name, _seeds(system), *(str(x or NOTHING) for x in spreads)]
+        table.rows.append([Cell(text) for text in texts])
+    return table
 
 
 def scores_table(comparison: Comparison, statistics: Statistics) -> Table:
@@ -125,7 +201,6 @@ def cost_table(comparison: Comparison) -> Table:
             )
     for system in comparison.systems:
         runs = system.runs
-        seeds = sorted(run["seed"] for run in runs if run["seed"] is not None)
         parameters = mean_of(run["parameters"] for run in runs)
         size = mean_of(run["archive_bytes"] / 1e6 for run in runs)
         seconds = mean_of(run["seconds"] for run in runs)
@@ -133,7 +208,7 @@ def cost_table(comparison: Comparison) -> Table:
         cells = [
             system.name,
             f"{len(runs)} of {len(system.planned)}",
-            ", ".join(map(str, seeds)) or NOTHING,
+            _seeds(system),
             NOTHING if parameters is None else f"{parameters:,.0f}",
             NOTHING if size is None else f"{size:.1f}",
             NOTHING if seconds is None else duration(seconds),
@@ -146,7 +221,17 @@ def cost_table(comparison: Comparison) -> Table:
     return table
 
 
-def summary(comparison: Comparison, statistics: Statistics) -> List[str]:
+def _seeds(system: System) -> str:
+    """Those of its finished runs."""
+    seeds = sorted(run["seed"] for run in system.runs if run["seed"] is not None)
+    return ", ".join(map(str, seeds)) or NOTHING
+
+
+def summary(
+    comparison: Comparison,
+    statistics: Statistics,
+    contrasts: Sequence[ContrastStatistics] = (),
+) -> List[str]:
     runs = comparison.results["runs"]
     sentences = []
     counts = {x: sum(run["status"] == x for run in runs) for x in ("done", "failed", "waiting")}
@@ -155,8 +240,9 @@ def summary(comparison: Comparison, statistics: Statistics) -> List[str]:
             f"This report is partial: of {len(runs)} runs {counts['done']} done, "
             f"{counts['failed']} failed, {counts['waiting']} waiting."
         )
+    sentences += [_finding(contrast) for contrast in contrasts if contrast["languages"]]
     best = best_of(comparison.rows, comparison.average)
-    if best is not None:
+    if best is not None and not comparison.has_contrasts:
         sentence = (
             f"The best student is {best.name}, with {best.spread(comparison.average)} on average"
         )
@@ -169,6 +255,20 @@ def summary(comparison: Comparison, statistics: Statistics) -> List[str]:
                 sentence += f", {percent(tested['gap_closed'])} of the gap to its teachers"
         sentences.append(f"{sentence}.")
     return sentences + repeated_sentences(runs)
+
+
+def _finding(contrast: ContrastStatistics) -> str:
+    """A contrast in a sentence."""
+    found = []
+    for title, tested in (
+        ("trained", contrast["languages"]),
+        ("zero-shot", contrast["zero_shot"]),
+    ):
+        if tested is not None:
+            p = tested["corrected_p_value"]
+            test = "one seed, not tested" if p is None else f"p = {p_value(p)}".replace("= <", "<")
+            found.append(f"{tested['difference']:+.2f} in the {title} languages ({test})")
+    return f"{contrast['name']}: {', '.join(found)}."
 
 
 def repeated_sentences(runs: Sequence[Mapping[str, Any]]) -> List[str]:

@@ -31,7 +31,8 @@ from structkd_allennlp.data.overlap import labelled_digests, repeated
 from structkd_allennlp.distillation.fill import fill_target_store
 from structkd_allennlp.modules.tagger_chain import label_names
 from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME
-from structkd_allennlp.suite.plan import RECORDING_CALLBACKS, TargetsJob, TrainJob, job_of
+from structkd_allennlp.suite.jobs import TargetsJob, TrainJob, job_of
+from structkd_allennlp.suite.plan import RECORDING_CALLBACKS
 from structkd_allennlp.training.epoch_record import read_record
 from structkd_allennlp.training.metrics import score, sentence_counts
 from structkd_allennlp.training.trainer import read_recoveries

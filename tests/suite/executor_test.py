@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from structkd_allennlp.suite import executor as module
 from structkd_allennlp.suite.executor import Executor, JobFailed, LocalExecutor
-from structkd_allennlp.suite.plan import Step, TargetsJob
+from structkd_allennlp.suite.jobs import Step, TargetsJob
 
 
 class Pretended(Executor):

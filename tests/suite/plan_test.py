@@ -8,9 +8,10 @@ import pytest
 
 import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common.files import read_json
+from structkd_allennlp.suite import checks
 from structkd_allennlp.suite import plan as module
-from structkd_allennlp.suite import specification
-from structkd_allennlp.suite.plan import TrainJob, digest, job_of, plan
+from structkd_allennlp.suite.jobs import TrainJob, job_of
+from structkd_allennlp.suite.plan import digest, plan
 from structkd_allennlp.suite.specification import Suite
 
 RESULTS = Path("docs/results")
@@ -19,7 +20,7 @@ RESULTS = Path("docs/results")
 @pytest.fixture
 def no_corpora(monkeypatch):
     """Only the evaluation depends on what is in the files."""
-    for where in (specification, module):
+    for where in (checks, module):
         monkeypatch.setattr(where, "file_of", lambda path: RESULTS / "README.md")
 
 

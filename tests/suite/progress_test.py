@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from structkd_allennlp.common.files import write_json
-from structkd_allennlp.suite.plan import Entry, Step, TargetsJob, TrainJob
+from structkd_allennlp.suite.jobs import Entry, Step, TargetsJob, TrainJob
 from structkd_allennlp.suite.progress import SuiteProgress
 
 

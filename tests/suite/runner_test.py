@@ -24,7 +24,7 @@ from pathlib import Path
 
 job_file, events = map(Path, sys.argv[1:])
 job = json.loads(job_file.read_text())
-name = job_file.name.removesuffix(".job.json") if "fill" in job else job["entry"]["directory"]
+name = str(job_file.relative_to(events.parent / "suite")).removesuffix(".job.json")
 
 def note(what):
     environment = [os.environ.get(x) for x in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")]
@@ -170,6 +170,64 @@ def test_what_a_student_is_told(suites, values):
     job = read_json(suites.directory / "teachers/crf/en/2.job.json")
     assert job["config"] == other
     assert job["entry"]["index"] == 2
+
+
+def test_one_teacher_of_all_languages(suites, values):
+    """Each student learns from the one with its seed, and all of a seed comes before the next."""
+    config = copy.deepcopy(values["rows"][0]["config"])
+    values["teachers"] = {"multi": {"config": config, "seeds": [1, 2]}}
+    values["rows"][1]["teachers"] = "multi"
+    expected = [
+        (name.format(seed), what)
+        for seed in (1, 2)
+        for name, what in (
+            ("teachers/multi/seed{}", "train"),
+            ("targets.multi/seed{}", "fill"),
+            ("students/baseline/seed{}", "train"),
+            ("students/posterior/seed{}", "train"),
+        )
+    ]
+    assert list(suites.did(values).items()) == expected
+    results = suites.results()
+    for seed in (1, 2):
+        teacher = results[f"teachers/multi/seed{seed}"]
+        assert (teacher["group"], teacher["language"], teacher["seed"]) == ("multi", None, seed)
+        assert set(teacher["scores"]) == {"en", "es", "pt"}
+        config = read_json(suites.directory / f"students/posterior/seed{seed}.job.json")["config"]
+        archive = suites.directory / teacher["directory"] / "model.tar.gz"
+        assert config["model"]["teachers"] == str(archive)
+        fill = read_json(suites.directory / f"targets.multi/seed{seed}.job.json")["fill"]
+        assert [one["model"]["teachers"] for one in fill] == [str(archive)]
+    values["teachers"]["multi"]["config"]["trainer"]["num_epochs"] = 3
+    assert set(suites.did(values)) == {name for name, _ in expected if "baseline" not in name}
+
+
+def test_a_row_teaches_the_next(suites, values):
+    rows = values["rows"]
+    rows[1] |= {"name": "first", "teachers": "baseline"}
+    rows.append({**copy.deepcopy(rows[1]), "name": "second", "teachers": "first", "seeds": [2]})
+    values["teachers"] = {}
+    names = ["students/baseline/seed{}", "students/first/seed{}", "students/second/seed{}"]
+    did = suites.did(values)
+    assert {name for name in did if name.startswith("students")} == {
+        *(name.format(2) for name in names),
+        *(name.format(1) for name in names[:2]),
+    }
+    order = list(did)
+    for seed, teacher, learner in ((1, 0, 1), (2, 0, 1), (2, 1, 2)):
+        fill = f"targets.{names[teacher].split('/')[1]}/seed{seed}"
+        chain = [names[teacher].format(seed), fill, names[learner].format(seed)]
+        assert sorted(chain, key=order.index) == chain
+    config = read_json(suites.directory / "students/second/seed2.job.json")["config"]
+    archive = suites.directory / "students/first/seed2/model.tar.gz"
+    assert config["model"]["teachers"] == str(archive)
+    # What changes a generation changes all that come after it.
+    rows[1]["config"]["trainer"]["num_epochs"] = 3
+    assert {name for name in suites.did(values) if name.startswith("students")} == {
+        "students/first/seed1",
+        "students/first/seed2",
+        "students/second/seed2",
+    }
 
 
 def test_only_what_has_changed_is_run_again(suites, values):

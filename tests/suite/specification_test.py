@@ -7,7 +7,8 @@ import pytest
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 
-from structkd_allennlp.suite.specification import Row, Suite, configs_of, with_configs_replaced
+from structkd_allennlp.suite.rows import Row, configs_of, with_configs_replaced
+from structkd_allennlp.suite.specification import Suite
 
 SUITE = "training_configs/suites/fixtures.jsonnet"
 
@@ -85,6 +86,28 @@ def twice(values):
 
 def one_fold(values):
     values["teachers"]["crf"]["en"] = {"folds": [values["teachers"]["crf"]["en"]]}
+
+
+def contrast(**changes):
+    own = {"name": "gain", "rows": ["posterior"], "against": ["baseline"], **changes}
+    return put("contrasts", [own])
+
+
+def multilingual(seeds):
+    """One teacher of all languages, for a row with the seeds 1 and 2."""
+
+    def change(values):
+        config = values["rows"][0]["config"]
+        values["teachers"] = {"crf": {"config": config, "seeds": seeds}}
+
+    return change
+
+
+def taught_by(row, seeds):
+    def change(values):
+        values["rows"][1] |= {"teachers": row, "seeds": seeds}
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -174,6 +197,16 @@ def one_fold(values):
             r"teachers.crf.en: test files and validation_data_path have sentences in common, since"
             r" these folds overlap: .*/test.txt and .*/test.txt#fold=1of3",
         ),
+        (multilingual([]), r"teachers.crf.seeds is \[\]: give a list of one"),
+        (multilingual(["1"]), r"teachers.crf.seeds.0 is '1': write an integer"),
+        (multilingual([2, 3]), r"rows.1.seeds is \[1, 2\]: .* 'crf' with the same .* \[2, 3\]"),
+        (taught_by("structural", [1]), "rows.1.teachers is 'structural': .*, or a row above, "),
+        (taught_by("baseline", [3]), r"rows.1.seeds is \[3\]: .* 'baseline' with the same seed"),
+        (contrast(rows=[]), r"contrasts.0.rows is \[\]: name one or more of the rows"),
+        (contrast(against=["x"]), r"contrasts.0.against is \['x'\]: name one or more of"),
+        (contrast(colour=1), "contrasts.0: the key is 'colour': there is no such key"),
+        (contrast(rows="posterior"), "contrasts.0.rows is 'posterior': give a list"),
+        (put("needs", {"no/such": "make it"}), "needs: no/such does not exist: make .*\nmake it"),
         (put("baseline", "base"), r"baseline is 'base': name one of the rows \['baseline'"),
     ],
 )
@@ -183,6 +216,24 @@ def test_what_is_refused(values, change, message):
         Suite.from_dict(values, "some.jsonnet")
     assert str(error.value).startswith("some.jsonnet: ")
     assert re.search(message, str(error.value))
+
+
+def test_contrasts_need_a_seed_in_common(values):
+    contrast()(values)
+    Suite.from_dict(values)
+    values["rows"][0]["seeds"] = [3]
+    with pytest.raises(ConfigurationError, match=r"contrasts.0 is 'gain': .* no seed in common"):
+        Suite.from_dict(values)
+
+
+def test_who_can_teach(values):
+    values["needs"] = {"fixtures/conll": "git checkout"}
+    taught_by("baseline", [2])(values)
+    assert Suite.from_dict(values).as_dict() == values
+    multilingual([1, 2, 3])(values)
+    assert Suite.from_dict(values).as_dict() == values
+    # A suite without these keys has the digest that it had before there were any.
+    assert not {"contrasts", "needs"} & set(Suite.from_file(SUITE).as_dict())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What a run of a suite leaves: counts by sentence, and how training went."""
 
-from structkd_allennlp.suite.plan import Entry, TrainJob
+from structkd_allennlp.suite.jobs import Entry, TrainJob
 from structkd_allennlp.suite.worker import repeated_tests
 
 

@@ -1,0 +1,272 @@
+"""What a suite is there to measure: differences between rows, over seeds and sentences."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
+
+import numpy as np
+from allennlp.common.checks import ConfigurationError
+from scipy import stats  # type: ignore[import-untyped]
+
+from structkd_allennlp.common.files import read_json
+from structkd_allennlp.suite.comparison import Column, Comparison, Run, Scores
+from structkd_allennlp.suite.files import COUNTS_NAME
+from structkd_allennlp.suite.significance import CONFIDENCE, RESAMPLES
+from structkd_allennlp.training.metrics import score
+
+CONTRASTS_NAME = "contrasts.json"
+_RESAMPLES_AT_A_TIME = 100
+
+_Run = Tuple[str, int]
+"""A row and a seed."""
+
+
+class Difference(TypedDict):
+    """
+    The difference between averages over languages, in points, and its test. What needs two seeds is
+    `None` where there is one.
+    """
+
+    by_seed: Dict[str, float]
+    difference: float
+    low: Optional[float]
+    high: Optional[float]
+    p_value: Optional[float]
+    corrected_p_value: Optional[float]
+
+
+class ContrastStatistics(TypedDict):
+    """What is `None` is not measured yet, or there are no such languages."""
+
+    name: str
+    rows: List[str]
+    against: List[str]
+    by_language: Dict[str, Dict[str, float]]
+    languages: Optional[Difference]
+    zero_shot: Optional[Difference]
+
+
+class RandomEffectsTest(NamedTuple):
+    """A difference, its confidence interval, and the two-sided p-value if there is none."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def contrasts_of(comparison: Comparison, directory: Path) -> List[ContrastStatistics]:
+    """
+    The contrasts of a suite, tested over the seeds that all their rows have. P-values are corrected
+    (Holm) for the number of tests, which are those of all contrasts, trained and zero-shot.
+
+    # Parameters
+
+    comparison : `Comparison`
+    directory : `Path`
+        The suite's, with the counts of its runs.
+
+    # Raises
+
+    `ConfigurationError` if the counts of a finished run are missing, or count other sentences than
+    those of another.
+    """
+    contrasts = comparison.suite.get("contrasts", [])
+    used = {name for one in contrasts for name in (*one["rows"], *one["against"])}
+    runs = [run for row in comparison.rows if row.name in used for run in row.runs]
+    counts = _counts(runs, directory)
+    resampled = {
+        column.title: _resampled(counts, column)
+        for column in (comparison.average, comparison.zero_shot_average)
+    }
+    scores = {_key(run): run["scores"] for run in runs}
+    found: List[ContrastStatistics] = []
+    for one in contrasts:
+        sides = (one["rows"], one["against"])
+        seeds = [{seed for row, seed in scores if row == name} for side in sides for name in side]
+        paired = sorted(set.intersection(*seeds))
+        languages, zero_shot = (
+            _difference(sides, paired, column, scores, resampled[column.title])
+            for column in (comparison.average, comparison.zero_shot_average)
+        )
+        found.append(
+            {
+                "name": one["name"],
+                "rows": one["rows"],
+                "against": one["against"],
+                "by_language": {
+                    column.title: _by_seed(sides, paired, column, scores)
+                    for column in comparison.columns
+                },
+                "languages": languages,
+                "zero_shot": zero_shot,
+            }
+        )
+    tested = [x for one in found for x in (one["languages"], one["zero_shot"]) if x is not None]
+    _correct([x for x in tested if x["p_value"] is not None])
+    return found
+
+
+def read_contrasts(directory: Path) -> List[ContrastStatistics]:
+    """
+    # Raises
+
+    `ConfigurationError` if `directory` has none.
+    """
+    path = directory / CONTRASTS_NAME
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error}): copy it from the suite's directory, where it "
+            "lies beside the report"
+        ) from error
+
+
+def random_effects_test(by_seed: Sequence[float], resampled: Sequence[float]) -> RandomEffectsTest:
+    """
+    Tests whether models trained with other seeds would differ on other sentences of the same kind.
+
+    The variance of the mean over seeds is taken to be the sum of two: that between seeds, divided
+    by their number, and that between sentences. The test is Student's t with the degrees of
+    freedom of Satterthwaite (1946). (To resample seeds as well as sentences, a hierarchical
+    bootstrap, would find far too much with few seeds: three that agree by chance, which one in four
+    triples does, agree in every resample.)
+
+    # Parameters
+
+    by_seed : `Sequence[float]`
+        The difference with each seed; two or more.
+    resampled : `Sequence[float]`
+        The mean difference over the seeds on each resample of the sentences.
+    """
+    mean = float(np.mean(by_seed))
+    of_seeds = float(np.var(by_seed, ddof=1)) / len(by_seed)
+    variance = of_seeds + float(np.var(resampled, ddof=1))
+    if variance == 0:
+        return RandomEffectsTest(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    # Sentences are so many that their variance counts as known.
+    freedom = np.inf if of_seeds == 0 else variance**2 * (len(by_seed) - 1) / of_seeds**2
+    student = stats.t(freedom)
+    half = float(student.ppf((1 + CONFIDENCE) / 2)) * variance**0.5
+    p_value = 2 * float(student.sf(abs(mean) / variance**0.5))
+    return RandomEffectsTest(mean, mean - half, mean + half, p_value)
+
+
+def holm(p_values: Sequence[float]) -> List[float]:
+    """
+    The p-values corrected for their number by Holm (1979): the chance that any hypothesis that
+    holds is rejected stays below the level, whatever the dependence between them.
+    """
+    corrected, least = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = least
+    return corrected
+
+
+def _correct(differences: List[Difference]) -> None:
+    corrected = holm([x["p_value"] for x in differences if x["p_value"] is not None])
+    for difference, p_value in zip(differences, corrected, strict=True):
+        difference["corrected_p_value"] = p_value
+
+
+def _key(run: Run) -> _Run:
+    row, seed = run["row"], run["seed"]
+    assert row is not None
+    assert seed is not None
+    return row, seed
+
+
+def _counts(runs: Iterable[Run], directory: Path) -> Dict[str, Dict[_Run, np.ndarray]]:
+    """By language and run, `(sentences, 2 or 3)`."""
+    found: Dict[str, Dict[_Run, np.ndarray]] = {}
+    for run in runs:
+        path = directory / run["directory"] / COUNTS_NAME
+        try:
+            content = read_json(path)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"{path} cannot be read ({error}): run the suite again to make it"
+            ) from error
+        for language, own in content.items():
+            counts = np.asarray(own)
+            others = found.setdefault(language, {})
+            # The last count, of gold spans or of tokens, does not depend on the model.
+            for other in list(others.values())[:1]:
+                if not np.array_equal(counts[:, -1], other[:, -1]):
+                    raise ConfigurationError(
+                        f"{path} counts other {language} sentences than those of another run: "
+                        "delete it and run the suite again"
+                    )
+            others[_key(run)] = counts
+    return found
+
+
+def _resampled(counts: Dict[str, Dict[_Run, np.ndarray]], column: Column) -> Dict[_Run, np.ndarray]:
+    """
+    By run, the average of the scores over the languages on each resample of the sentences:
+    `(resamples,)`. The sentences of each language are resampled, the same for all runs.
+    """
+    rng = np.random.default_rng(0)
+    total: Dict[_Run, np.ndarray] = {}
+    for language in column.languages:
+        by_run = counts.get(language, {})
+        if not by_run:
+            return {}
+        systems = np.stack(list(by_run.values())).astype(float)
+        runs, sentences, quantities = systems.shape
+        parts = systems.transpose(0, 2, 1).reshape(-1, sentences)
+        scores = []
+        for _ in range(RESAMPLES // _RESAMPLES_AT_A_TIME):
+            # How often each resample has each sentence.
+            weights = rng.multinomial(
+                sentences, np.full(sentences, 1 / sentences), _RESAMPLES_AT_A_TIME
+            )
+            sums = (parts @ weights.T.astype(float)).reshape(runs, quantities, -1)
+            scores.append(100 * score(np.moveaxis(sums, 1, -1)))
+        for run, own in zip(by_run, np.concatenate(scores, axis=1), strict=True):
+            total[run] = total.get(run, 0.0) + own / len(column.languages)
+    return total
+
+
+_Sides = Tuple[List[str], List[str]]
+
+
+def _by_seed(
+    sides: _Sides, seeds: Sequence[int], column: Column, scores: Dict[_Run, Scores]
+) -> Dict[str, float]:
+    """Over the languages of the column. The runs are done, so they have all of them."""
+
+    def mean(names: Sequence[str], seed: int) -> float:
+        return fmean(scores[name, seed][x] for name in names for x in column.languages)
+
+    rows, against = sides
+    return {str(seed): mean(rows, seed) - mean(against, seed) for seed in seeds}
+
+
+def _difference(
+    sides: _Sides,
+    seeds: Sequence[int],
+    column: Column,
+    scores: Dict[_Run, Scores],
+    resampled: Dict[_Run, np.ndarray],
+) -> Optional[Difference]:
+    if not seeds or not column.languages:
+        return None
+    by_seed = _by_seed(sides, seeds, column, scores)
+    test = None
+    if len(seeds) > 1:
+        one, other = (
+            np.mean([resampled[name, seed] for name in side for seed in seeds], axis=0)
+            for side in sides
+        )
+        test = random_effects_test(list(by_seed.values()), one - other)
+    return {
+        "by_seed": by_seed,
+        "difference": fmean(by_seed.values()),
+        "low": test.low if test else None,
+        "high": test.high if test else None,
+        "p_value": test.p_value if test else None,
+        "corrected_p_value": None,
+    }

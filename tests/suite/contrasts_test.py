@@ -1,0 +1,202 @@
+"""The tests of contrasts: against brute force, closed forms, and how often they err."""
+
+import json
+
+import numpy as np
+import pytest
+from allennlp.common.checks import ConfigurationError
+from scipy import stats  # type: ignore[import-untyped]
+
+from structkd_allennlp.suite.comparison import Comparison
+from structkd_allennlp.suite.contrasts import (
+    contrasts_of,
+    holm,
+    random_effects_test,
+    read_contrasts,
+)
+from structkd_allennlp.suite.report import write_report
+from tests.suite.report_test import Page, tables_of
+from tests.suite.synthetic import make_results
+
+ROWS = ("baseline", "emission", "posterior", "structural")
+CONTRASTS = [
+    {"name": "posterior", "rows": ["posterior"], "against": ["baseline"]},
+    {
+        "name": "main effect",
+        "rows": ["posterior", "structural"],
+        "against": ["baseline", "emission"],
+    },
+    {"name": "none", "rows": ["emission"], "against": ["emission"]},
+]
+
+
+def make(directory, **options):
+    results = make_results(directory, rows=ROWS, **options)
+    results["suite"]["contrasts"] = CONTRASTS
+    (directory / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    return results
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("complete")
+    make(directory, seeds=(1, 2, 3))
+    write_report(directory)
+    return directory
+
+
+def test_differences_are_of_averages_over_languages_paired_by_seed(complete):
+    results = json.loads((complete / "results.json").read_text())
+    scores = {(run["row"], run["seed"]): run.get("scores") for run in results["runs"]}
+    for contrast, found in zip(CONTRASTS, read_contrasts(complete), strict=True):
+        for column, languages in (("languages", ["de", "en"]), ("zero_shot", ["pt"])):
+            expected = {}
+            for seed in (1, 2, 3):
+                one, other = (
+                    np.mean([[scores[name, seed][x] for x in languages] for name in contrast[side]])
+                    for side in ("rows", "against")
+                )
+                expected[str(seed)] = one - other
+            assert found[column]["by_seed"] == pytest.approx(expected)
+            assert found[column]["difference"] == pytest.approx(np.mean(list(expected.values())))
+        assert list(found["by_language"]) == ["de", "en", "average", "pt", "zero-shot average"]
+        assert found["by_language"]["average"] == found["languages"]["by_seed"]
+
+
+def test_the_variance_of_sentences_is_that_of_resampling_them_one_by_one(complete):
+    """By brute force, the same resamples for all runs."""
+    rng = np.random.default_rng(1)
+
+    def counts(row, seed):
+        path = complete / "students" / row / f"seed{seed}" / "counts.json"
+        return {x: np.asarray(own) for x, own in json.loads(path.read_text()).items()}
+
+    def average(by_language, indices):
+        sums = [by_language[x][indices[x]].sum(0) for x in ("de", "en")]
+        return np.mean([200 * correct / (a + b) for correct, a, b in sums])
+
+    runs = [[counts(row, seed) for seed in (1, 2, 3)] for row in ("posterior", "baseline")]
+    resampled = []
+    for _ in range(2000):
+        indices = {x: rng.integers(0, 60, 60) for x in ("de", "en")}
+        ours, theirs = (np.mean([average(run, indices) for run in own]) for own in runs)
+        resampled.append(ours - theirs)
+    found = read_contrasts(complete)[0]["languages"]
+    expected = random_effects_test(list(found["by_seed"].values()), resampled)
+    # Of 2,000 resamples, a standard deviation is known within about 5%.
+    assert found["high"] - found["low"] == pytest.approx(expected.high - expected.low, rel=0.06)
+    assert found["p_value"] == pytest.approx(expected.p_value, rel=0.3)
+
+
+def test_no_difference(complete):
+    found = read_contrasts(complete)[2]["languages"]
+    assert (found["low"], found["high"], found["p_value"]) == (0, 0, 1)
+
+
+def test_without_noise_of_sentences_it_is_the_t_test():
+    by_seed = [1.0, 2.0, 4.0]
+    test = random_effects_test(by_seed, [0.0] * 10)
+    assert test.p_value == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
+    interval = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
+    assert (test.low, test.high) == pytest.approx(tuple(interval))
+
+
+def test_without_noise_of_seeds_it_is_a_normal_test():
+    resampled = np.random.default_rng(0).normal(1.0, 0.5, 5000)
+    test = random_effects_test([1.0, 1.0, 1.0], resampled)
+    deviation = resampled.std(ddof=1)
+    assert test.p_value == pytest.approx(2 * stats.norm.sf(1 / deviation))
+    assert test.high - 1 == pytest.approx(1.959964 * deviation)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("sentences", [0.0, 0.3, 1.0])
+def test_it_seldom_finds_what_is_not_there(seeds, sentences):
+    """With noise of these sizes and no difference, p is below 0.05 in about 5 of 100 studies."""
+    rng = np.random.default_rng(0)
+    p_values = []
+    for _ in range(1000):
+        by_seed = rng.normal(0, 1, seeds) + rng.normal(0, sentences)
+        resampled = by_seed.mean() + sentences * rng.normal(0, 1, 100)
+        p_values.append(random_effects_test(by_seed, resampled).p_value)
+    assert 0.03 < np.mean(np.less(p_values, 0.05)) < 0.08
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_holm_rejects_what_the_procedure_rejects():
+    """From the smallest p on, as long as each is below the level by the number of those left."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        p_values = rng.uniform(0, 0.05, 6)
+        rejected = []
+        for rank, i in enumerate(np.argsort(p_values)):
+            if p_values[i] > 0.05 / (6 - rank):
+                break
+            rejected.append(i)
+        assert [i for i in range(6) if holm(p_values)[i] <= 0.05] == sorted(rejected)
+
+
+def test_all_tests_of_a_suite_are_corrected_together(complete):
+    tests = [x for one in read_contrasts(complete) for x in (one["languages"], one["zero_shot"])]
+    corrected = holm([x["p_value"] for x in tests])
+    assert [x["corrected_p_value"] for x in tests] == pytest.approx(corrected)
+
+
+def test_the_report(complete):
+    tables = tables_of(complete)
+    # The contrasts come first, and nothing is tested against the baseline.
+    assert list(tables)[:3] == ["Contrasts", "Contrasts by language", "Scores"]
+    assert not any("baseline" in title for title in tables)
+    assert next(iter(tables["Scores"]["posterior"])) == "seeds"
+    assert "gap closed" not in tables["Scores"]["posterior"]
+    found = read_contrasts(complete)[1]
+    cell = tables["Contrasts by language"]["main effect"]["average"]
+    assert cell.startswith(f"{found['languages']['difference']:+.2f} ± ")
+    text = (complete / "report.md").read_text()
+    assert "plots/contrasts.svg" in text
+    assert "gain-over" not in text
+    assert "best student" not in text
+    assert not (complete / "statistics.json").exists()
+    Page((complete / "report.html").read_text(encoding="utf-8"))
+
+
+def test_what_is_not_done_is_not_tested(tmp_path):
+    """Seeds that not all rows have are left out, and one seed is no test."""
+    without = [f"students/structural/seed{seed}" for seed in (2, 3)]
+    without += [f"students/emission/seed{seed}" for seed in (1, 2, 3)]
+    make(tmp_path, seeds=(1, 2, 3), without=without)
+    write_report(tmp_path)
+    one, two, three = read_contrasts(tmp_path)
+    assert list(one["languages"]["by_seed"]) == ["1", "2", "3"]
+    assert two["languages"] is None
+    assert three["languages"] is None
+    (tmp_path / "one").mkdir()
+    make(tmp_path / "one", seeds=(1,))
+    write_report(tmp_path / "one")
+    found = read_contrasts(tmp_path / "one")[0]["languages"]
+    assert (found["low"], found["p_value"], found["corrected_p_value"]) == (None, None, None)
+    assert "one seed, not tested" in (tmp_path / "one" / "report.md").read_text()
+
+
+def test_runs_that_were_evaluated_on_different_sentences(tmp_path):
+    make(tmp_path, seeds=(1, 2))
+    path = tmp_path / "students/posterior/seed2/counts.json"
+    counts = json.loads(path.read_text())
+    counts["en"][0][-1] += 1
+    path.write_text(json.dumps(counts))
+    with pytest.raises(ConfigurationError, match="counts other en sentences"):
+        contrasts_of(Comparison.read(tmp_path), tmp_path)
+
+
+def test_counts_and_contrasts_that_are_missing(tmp_path):
+    make(tmp_path, seeds=(1, 2))
+    with pytest.raises(ConfigurationError, match="copy it from the suite's directory"):
+        read_contrasts(tmp_path)
+    (tmp_path / "students/posterior/seed2/counts.json").unlink()
+    with pytest.raises(ConfigurationError, match="run the suite again to make it"):
+        contrasts_of(Comparison.read(tmp_path), tmp_path)
