@@ -40,6 +40,7 @@ from structkd_allennlp.training.callbacks import StructureKDCallback
 from structkd_allennlp.training.checkpointer import WholeCheckpointer
 from structkd_allennlp.training.epoch_record import EpochRecordCallback
 from structkd_allennlp.training.evaluator import MultilingualTaggingEvaluator
+from structkd_allennlp.training.initializers import CopiedInitializer
 from structkd_allennlp.training.masked_language_model import MaskedLanguageModelCallback
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 from structkd_allennlp.training.overlap import OverlapCheckCallback
@@ -53,6 +54,7 @@ __all__ = [
     "BlankSpacyTokenizer",
     "ConllReader",
     "ConstantInterpolation",
+    "CopiedInitializer",
     "DistillationSuite",
     "DistillationTargets",
     "DistributedTrainModel",

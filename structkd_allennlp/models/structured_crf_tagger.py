@@ -6,6 +6,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models.model import Model
 from allennlp.modules import Seq2SeqEncoder, TextFieldEmbedder
+from allennlp.nn import InitializerApplicator
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from structkd_allennlp.modules.tagger_chain import (
     weighted_chain,
 )
 from structkd_allennlp.training.finite import check_finite
+from structkd_allennlp.training.initializers import initialize
 from structkd_allennlp.training.metrics import MultilingualTaggingMetrics
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ class StructuredCrfTagger(ChecksWeights, CrfTagger):
         Whether training steps decode too, and so count training metrics.
     top_k : `int`, optional (default = `1`)
         How many label sequences to return for a sentence.
+    initializer : `InitializerApplicator`, optional
+        Also of the initializer `copied`, which takes weights from another model.
 
     # Raises
 
@@ -88,6 +92,7 @@ class StructuredCrfTagger(ChecksWeights, CrfTagger):
         decode_in_training: bool = False,
         verbose_metrics: bool = False,
         weight_strategy: Optional[str] = None,
+        initializer: Optional[InitializerApplicator] = None,
         **kwargs: Any,
     ) -> None:
         if weight_strategy == "lannoy":
@@ -129,6 +134,8 @@ class StructuredCrfTagger(ChecksWeights, CrfTagger):
         self._f1_metric = self._f_beta_measure = None
         self.tagging_metrics = MultilingualTaggingMetrics(self.calculate_span_f1, verbose_metrics)
         self._entity_probability = EntityProbability(chunk_boundaries(self.labels))
+        if initializer is not None:
+            initialize(self, initializer)
 
     @property
     def label_space(self) -> LabelSpace:
