@@ -13,6 +13,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import Vocabulary
 from allennlp.models import Model
 from allennlp.models.archival import archive_model, load_archive
+from faults.kills import compare
 from transformers import (
     AutoTokenizer,
     BertForMaskedLM,
@@ -24,6 +25,7 @@ import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
 from structkd_allennlp.modules.tagger_chain import label_names
 from structkd_allennlp.training.initializers import TABLE_NAME
+from tests.training.recovery_test import stop_at_step, train
 
 BERT = "fixtures/tiny_mbert"
 TEACHER = "fixtures/teachers/en.tar.gz"
@@ -509,3 +511,28 @@ def test_a_finished_model_needs_no_source(teacher, tmp_path):
     loaded = parameters(load_archive(finished).model)
     for name, values in parameters(model).items():
         assert torch.equal(loaded[name], values)
+
+
+def test_a_run_that_is_recovered(tmp_path):
+    """It ends as an undisturbed one does; what was frozen is still the source's."""
+    source = tmp_path / "source.tar.gz"
+    shutil.copy(TEACHER, source)
+    copy = {"type": "copied", "source": str(source)}
+    regexes = [["crf", {**copy, "frozen": True}], [".*", copy]]
+    settings = {"model.initializer": {"regexes": regexes}}
+    whole = train(tmp_path / "whole", **settings)
+    stop_at_step(tmp_path / "run", 20, **settings)
+    source.rename(tmp_path / "elsewhere")
+    with pytest.raises(ConfigurationError, match=f"there is no {source} to copy from"):
+        train(tmp_path / "run", recover=True, **settings)
+    (tmp_path / "elsewhere").rename(source)
+    assert compare(train(tmp_path / "run", recover=True, **settings), whole) == "the same"
+    source.unlink()
+    own, its = (load_archive(x).model for x in (tmp_path / "run" / "model.tar.gz", TEACHER))
+    order = torch.tensor([label_names(its).index(label) for label in label_names(own)])
+    expected = parameters(its)["crf.transitions"][order][:, order]
+    assert torch.equal(parameters(own)["crf.transitions"], expected)
+    assert not torch.equal(parameters(own)["crf.transitions"], torch.zeros_like(expected))
+    # What was copied and not frozen is trained.
+    bias = HEAD.replace("weight", "bias")
+    assert not torch.equal(parameters(own)[bias], parameters(its)[bias][order])
