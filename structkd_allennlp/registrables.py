@@ -18,6 +18,7 @@ from structkd_allennlp.data.dataset_readers import (
     WikiAnnReader,
 )
 from structkd_allennlp.data.masking import MaskingDataCollator
+from structkd_allennlp.data.token_indexers import FoldedTransformerIndexer
 from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
 from structkd_allennlp.distillation.huggingface_teacher import HuggingFaceSource
 from structkd_allennlp.distillation.interpolation import ConstantInterpolation, LinearInterpolation
@@ -35,6 +36,7 @@ from structkd_allennlp.models.masked_language_model_distillation import (
 )
 from structkd_allennlp.models.structure_kd import StructureKD
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
+from structkd_allennlp.modules.token_embedders import FoldedTransformerEmbedder
 from structkd_allennlp.predictors.structured_tagger import StructuredTaggerPredictor
 from structkd_allennlp.training.callbacks import StructureKDCallback
 from structkd_allennlp.training.checkpointer import WholeCheckpointer
@@ -60,6 +62,8 @@ __all__ = [
     "DistributedTrainModel",
     "EmissionObjective",
     "EpochRecordCallback",
+    "FoldedTransformerEmbedder",
+    "FoldedTransformerIndexer",
     "HuggingFaceSource",
     "LinearInterpolation",
     "MaskedLanguageModelCallback",

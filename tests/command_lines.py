@@ -20,6 +20,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def commands_in(text: str, margin: str) -> List[argparse.Namespace]:
-    """Those of the lines that start with `margin` and `allennlp`."""
-    lines = re.findall(rf"^{margin}allennlp (.*)$", text, flags=re.MULTILINE)
-    return [_parser().parse_args(shlex.split(line)) for line in lines]
+    """
+    Those of the lines that start with `margin` and `allennlp`, or with variables for `allennlp`.
+    These are in each one's `variables`.
+    """
+    found = re.findall(rf"^{margin}((?:[A-Z]+=\S+ )*)allennlp (.*)$", text, flags=re.MULTILINE)
+    commands = []
+    for variables, line in found:
+        args = _parser().parse_args(shlex.split(line))
+        args.variables = dict(variable.split("=", 1) for variable in variables.split())
+        commands.append(args)
+    return commands

@@ -1,6 +1,7 @@
 """README.md and the pages under docs/ say what is true, as far as that can be told in seconds."""
 
 import doctest
+import functools
 import json
 import re
 from itertools import islice
@@ -72,8 +73,8 @@ def test_commands_parse(page):
     for args in commands_in(page.read_text(encoding="utf-8"), " {4}"):
         path = getattr(args, "param_path", None) or getattr(args, "suite_path", None)
         if path is not None:
-            plain = Params.from_file(path).as_dict(quiet=True)
-            overridden = Params.from_file(path, args.overrides).as_dict(quiet=True)
+            values = functools.partial(Params.from_file, path, ext_vars=args.variables)
+            plain, overridden = values().as_dict(), values(args.overrides).as_dict()
             assert (plain != overridden) == bool(args.overrides)
 
 

@@ -30,6 +30,8 @@ ALL = CONFIGS + PRETRAINING + SUITES
 TOP = {"teacher", "baseline", "posterior_kd", "copied_posterior_kd", "transformer_posterior_kd"}
 TASKS = {"ud", "wikiann", "conll2002", "aspect"}
 KINDS = {"teacher", "baseline", "posterior_kd", "structural_kd", "unlabelled"}
+# These are for any task, and any transformer.
+TRANSFORMER = sorted(FOLDER.glob("transformer/*.jsonnet"))
 OBJECTIVES = FOLDER / "suites/objectives.jsonnet"
 # The corpora that a checkout cannot hold.
 needs_data = pytest.mark.skipif(
@@ -42,13 +44,14 @@ def named(config):
 
 
 @functools.cache
-def _evaluated(config, overrides=""):
+def _evaluated(config, overrides="", task="fixtures"):
     # Evaluating jsonnet takes longer than most that is checked here.
-    return Params.from_file(config, overrides).as_dict(quiet=True)
+    variables = {"TASK": task, "ENCODER": "fixtures/tiny_mbert"}
+    return Params.from_file(config, overrides, variables).as_dict(quiet=True)
 
 
-def params_of(config, overrides=""):
-    return copy.deepcopy(_evaluated(config, overrides))
+def params_of(config, overrides="", task="fixtures"):
+    return copy.deepcopy(_evaluated(config, overrides, task))
 
 
 def comments_of(config):
@@ -64,12 +67,20 @@ def cases():
         commands, overrides = comments_of(config)
         overrides += [args.overrides for args in commands if getattr(args, "overrides", "")]
         for i, override in enumerate(["", *overrides]):
-            yield pytest.param(config, override, id=named(config) + (f"-{i}" if i else ""))
+            name = named(config) + (f"-{i}" if i else "")
+            yield pytest.param(config, override, config.parent.name, id=name)
+    for config in TRANSFORMER:
+        for task in sorted(TASKS):
+            yield pytest.param(config, "", task, id=f"{named(config)}-{task}")
 
 
 def test_which_there_are():
     assert {config.stem for config in FOLDER.glob("*.jsonnet")} == TOP
-    assert {named(config) for config in CONFIGS} - TOP == {f"{t}/{k}" for t in TASKS for k in KINDS}
+    assert {config.stem for config in TRANSFORMER} == {
+        *("baseline", "frozen", "posterior_kd", "teacher")
+    }
+    others = {named(config) for config in {*CONFIGS} - {*TRANSFORMER}} - TOP
+    assert others == {f"{t}/{k}" for t in TASKS for k in KINDS}
 
 
 def test_the_one_that_is_written_out_is_what_the_others_are_made_like():
@@ -93,6 +104,7 @@ def test_the_comments_name_commands_that_parse(config):
     assert not text.startswith("//   allennlp"), "what it is comes first"
     (first, *others), _ = comments_of(config)
     assert not first.overrides
+    assert (first.variables.keys() == {"TASK", "ENCODER"}) == (config in TRANSFORMER)
     for args in (first, *others):
         if hasattr(args, "param_path"):
             assert Path(args.param_path) == config
@@ -119,7 +131,7 @@ def test_teachers_are_where_their_command_trains_them(config):
         return
     teachers = params["model"]["teachers"]
     assert set(params["dataset_reader"]["languages"]) <= set(teachers)
-    if config.parent == FOLDER:
+    if config.parent.name not in TASKS:
         assert all(Path(path).is_file() for path in teachers.values())
         return
     (first, *_), _ = comments_of(config.with_name("teacher.jsonnet"))
@@ -215,6 +227,9 @@ def take_step(tmp_path, text, teacher_of):
             own = {"folds": [archive, archive]} if folds else archive
             model["teachers"] = {"en": own, "es": own}
             model["target_store"] = {"directory": str(tmp_path / "targets")}
+        if isinstance(model.get("teachers"), str):
+            # One for all languages.
+            model["teachers"] = "fixtures/teachers/en.tar.gz"
         loop = train_loop(Params(params), tmp_path / "run")
         before = {name: x.detach().clone() for name, x in loop.model.named_parameters()}
         trainer = loop.trainer
@@ -235,15 +250,15 @@ def take_step(tmp_path, text, teacher_of):
     return take
 
 
-@pytest.mark.parametrize(("config", "overrides"), cases())
-def test_it_takes_a_step(config, overrides, take_step):
+@pytest.mark.parametrize(("config", "overrides", "task"), cases())
+def test_it_takes_a_step(config, overrides, task, take_step):
     """Components take their parameters and fit each other, and what is trained changes."""
-    params = params_of(config, overrides)
+    params = params_of(config, overrides, task if task in TASKS else "fixtures")
     if overrides:
         assert params != params_of(config)
-    languages = params["dataset_reader"]["languages"]
-    assert set(languages) <= set(params["model"].get("teachers", languages))
-    model, changed = take_step(params, config.parent.name)
+    languages, teachers = params["dataset_reader"]["languages"], params["model"].get("teachers")
+    assert not isinstance(teachers, dict) or set(languages) <= set(teachers)
+    model, changed = take_step(params, task)
     distilled = params["model"]["type"] == "structure_kd"
     assert type(model) is (StructureKD if distilled else StructuredCrfTagger)
     student = model.student if distilled else model
@@ -322,7 +337,7 @@ def test_the_transformer_trains_with_three_learning_rates(tmp_path):
     before = {name: x.detach().clone() for name, x in loop.model.named_parameters()}
     name_of = {id(parameter): name for name, parameter in loop.model.named_parameters()}
     groups = {
-        group["lr"]: {name_of[id(parameter)] for parameter in group["params"]}
+        group["initial_lr"]: {name_of[id(parameter)] for parameter in group["params"]}
         for group in loop.trainer.optimizer.param_groups
         if group["params"]
     }

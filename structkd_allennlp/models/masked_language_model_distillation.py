@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from structkd_allennlp.common.archive_files import ChecksWeights
 from structkd_allennlp.common.files import whole_directory
+from structkd_allennlp.common.transformer_config import max_length
 from structkd_allennlp.data.tokenizers.pretrained import masked_lm_tokenizer
 from structkd_allennlp.distillation.interpolation import (
     ConstantInterpolation,
@@ -23,7 +24,7 @@ from structkd_allennlp.distillation.masked_lm import (
     MaskedLanguageModelTeacher,
     soft_target_cross_entropy,
 )
-from structkd_allennlp.modules.masked_lm import masked_lm_from_config, max_length, run_masked_lm
+from structkd_allennlp.modules.masked_lm import masked_lm_from_config, run_masked_lm
 from structkd_allennlp.training.metrics import Means
 from structkd_allennlp.training.perplexity import MultilingualPerplexity
 
@@ -138,10 +139,11 @@ class MaskedLanguageModelDistillation(ChecksWeights, Model):
                 'nothing is masked: set "collate_fn": {"type": "masked_language_modeling", '
                 '"model_name": ...} in the data loader and the validation data loader'
             )
-        if ids.shape[1] > max_length(self.student.config):
+        longest = max_length(self.student.config)
+        if longest is not None and ids.shape[1] > longest:
             raise ConfigurationError(
                 f"a block of {ids.shape[1]} sub-words, but the student takes "
-                f'{max_length(self.student.config)} at most: set a smaller "length" in the dataset '
+                f'{longest} at most: set a smaller "length" in the dataset '
                 'reader, or larger "max_position_embeddings" of the student'
             )
         masked = tokens["labels"] != _NOT_MASKED
@@ -188,7 +190,9 @@ class MaskedLanguageModelDistillation(ChecksWeights, Model):
         directory, whole or not at all.
         """
         tokenizer = copy.deepcopy(self.tokenizer)
-        tokenizer.model_max_length = max_length(self.student.config)
+        longest = max_length(self.student.config)
+        if longest is not None:
+            tokenizer.model_max_length = longest
         with whole_directory(directory) as new:
             self.student.save_pretrained(str(new), safe_serialization=True)
             tokenizer.save_pretrained(str(new))

@@ -1,7 +1,8 @@
 import logging
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
+from allennlp.common import Lazy
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models.model import Model
@@ -56,6 +57,8 @@ class StructuredCrfTagger(ChecksWeights, CrfTagger):
 
     # Parameters
 
+    encoder : `Seq2SeqEncoder`
+        Its `input_size` or `input_dim` may be left out: it is the size of `text_field_embedder`.
     constrain_crf : `bool`, optional (default = `False`)
         Forbid the transitions that `label_encoding` does not allow, in the loss, in the marginals
         and in decoding alike. Needs a `label_encoding`. (The parent's `constrain_crf_decoding`
@@ -84,7 +87,7 @@ class StructuredCrfTagger(ChecksWeights, CrfTagger):
         self,
         vocab: Vocabulary,
         text_field_embedder: TextFieldEmbedder,
-        encoder: Seq2SeqEncoder,
+        encoder: Union[Seq2SeqEncoder, Lazy[Seq2SeqEncoder]],
         label_encoding: Optional[str] = None,
         constrain_crf: bool = False,
         constrain_crf_decoding: Optional[bool] = None,
@@ -106,6 +109,9 @@ class StructuredCrfTagger(ChecksWeights, CrfTagger):
                 "constrain_crf is true, but there is no label_encoding that says which transitions "
                 'are allowed: add e.g. "label_encoding": "BIO" to the tagger'
             )
+        if isinstance(encoder, Lazy):
+            size = text_field_embedder.get_output_dim()
+            encoder = encoder.construct(input_size=size, input_dim=size)
         super().__init__(
             vocab,
             text_field_embedder,

@@ -9,13 +9,9 @@ from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
     AutoModelForMaskedLM,
-    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-
-# Their positions start behind that of the padding.
-_OFFSET_POSITIONS = {"camembert", "roberta", "xlm-roberta", "xlm-roberta-xl"}
 
 
 def masked_lm_from_config(
@@ -57,14 +53,6 @@ def masked_lm_from_config(
         raise ConfigurationError(
             f"no masked language model is made of {config}: {error}"
         ) from error
-
-
-def max_length(config: PretrainedConfig) -> int:
-    """The longest input that a model takes, in sub-words with special tokens."""
-    positions = int(config.max_position_embeddings)
-    if config.model_type in _OFFSET_POSITIONS:
-        positions -= int(config.pad_token_id) + 1
-    return positions
 
 
 def run_masked_lm(

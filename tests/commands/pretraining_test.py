@@ -28,7 +28,7 @@ def offline(monkeypatch):
 
 
 @pytest.mark.usefixtures("offline")
-def test_from_text_to_a_tagger(tmp_path, capsys):
+def test_from_text_to_a_tagger(tmp_path, capsys, monkeypatch):
     tokenizer, masking = tmp_path / "tokenizer", "data_loader.collate_fn.model_name"
     call(
         "train-tokenizer",
@@ -58,18 +58,12 @@ def test_from_text_to_a_tagger(tmp_path, capsys):
         assert metrics.keys() >= {f"validation_perplexity/{x}" for x in ("en", "es", "macro")}
         own["model.teacher"] = str(tmp_path / "teacher/transformer")
 
-    # The student takes the place of fixtures/tiny_mbert, which is of its size.
-    encoder = {"model_name": str(tmp_path / "student/transformer"), "max_length": 256}
-    tokens = {"tokens": {"type": "pretrained_transformer_mismatched", **encoder}}
-    overrides = {
-        "dataset_reader.reader.token_indexers": tokens,
-        "model.student.text_field_embedder.token_embedders": tokens,
-        "trainer.num_epochs": 1,
-    }
+    monkeypatch.setenv("ENCODER", str(tmp_path / "student/transformer"))
+    monkeypatch.setenv("TASK", "fixtures")
     call(
         "train",
-        "training_configs/transformer_posterior_kd.jsonnet",
-        *("-s", tmp_path / "tagger", "-o", json.dumps(overrides)),
+        "training_configs/transformer/posterior_kd.jsonnet",
+        *("-s", tmp_path / "tagger", "-o", '{"trainer.num_epochs": 1}'),
     )
     assert (tmp_path / "tagger/model.tar.gz").exists()
 

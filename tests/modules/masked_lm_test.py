@@ -2,8 +2,9 @@ import pytest
 import torch
 from allennlp.common.checks import ConfigurationError
 
+from structkd_allennlp.common.transformer_config import max_length
 from structkd_allennlp.data.tokenizers.pretrained import masked_lm_tokenizer
-from structkd_allennlp.modules.masked_lm import masked_lm_from_config, max_length, run_masked_lm
+from structkd_allennlp.modules.masked_lm import masked_lm_from_config, run_masked_lm
 
 SIZE = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
 TYPES = {

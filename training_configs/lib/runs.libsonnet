@@ -36,7 +36,7 @@ local taggers = import 'taggers.libsonnet';
       // So that development data that is also in the training data is noticed.
       callbacks: ['overlap_check'],
       [if 'no_grad' in text then 'no_grad']: text.no_grad,
-    },
+    } + std.get(text, 'trainer', {}),
   },
 
   // A large tagger of one language. Choose it with

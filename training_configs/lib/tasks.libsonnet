@@ -14,6 +14,7 @@ local tiny = {
   batch: { batch_size: 8, shuffle: true },
   learning_rate: 0.01,
   patience: 10,
+  fine_tuning: { epochs: 40, encoder: 5e-4, others: 1e-2, projection: 1e-2, transitions: 5e-2 },
 };
 local full = {
   teacher: { words: 100, characters: 25, filters: 50, hidden: 200, dropout: 0.4 },
@@ -23,6 +24,7 @@ local full = {
   batch: { batch_sampler: { type: 'max_tokens_sampler', max_tokens: 800, sorting_keys: ['tokens'] } },
   learning_rate: 0.003,
   patience: 1,
+  fine_tuning: { epochs: 10, encoder: 1e-4, others: 1e-3, projection: 1e-3, transitions: 1e-2 },
 };
 
 // Where the runs of a real corpus leave their teachers and the targets of these.
