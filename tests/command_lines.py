@@ -21,10 +21,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def commands_in(text: str, margin: str) -> List[argparse.Namespace]:
     """
-    Those of the lines that start with `margin` and `allennlp`, or with variables for `allennlp`.
+    Those of the lines that start with `margin` and `allennlp`, or with the variables of configurations.
     These are in each one's `variables`.
     """
-    found = re.findall(rf"^{margin}((?:[A-Z]+=\S+ )*)allennlp (.*)$", text, flags=re.MULTILINE)
+    found = re.findall(rf"^{margin}((?:(?:TASK|ENCODER)=\S+ )*)allennlp (.*)$", text, flags=re.MULTILINE)
     commands = []
     for variables, line in found:
         args = _parser().parse_args(shlex.split(line))
