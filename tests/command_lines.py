@@ -21,13 +21,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def commands_in(text: str, margin: str) -> List[argparse.Namespace]:
     """
-    Those of the lines that start with `margin` and `allennlp`, or with the variables of configurations.
-    These are in each one's `variables`.
+    Those of the lines that start with `margin` and `allennlp`, or with variables of configurations
+    before it, which are in each one's `variables`.
     """
-    found = re.findall(rf"^{margin}((?:(?:TASK|ENCODER)=\S+ )*)allennlp (.*)$", text, flags=re.MULTILINE)
+    variables = r"((?:(?:TASK|ENCODER)=\S+ )*)"
+    found = re.findall(rf"^{margin}{variables}allennlp (.*)$", text, flags=re.MULTILINE)
     commands = []
-    for variables, line in found:
+    for values, line in found:
         args = _parser().parse_args(shlex.split(line))
-        args.variables = dict(variable.split("=", 1) for variable in variables.split())
+        args.variables = dict(variable.split("=", 1) for variable in values.split())
         commands.append(args)
     return commands

@@ -26,13 +26,13 @@ from transformers.utils.hub import extract_commit_hash
 
 from structkd_allennlp.common.batching import by_length
 from structkd_allennlp.common.text import quoted
+from structkd_allennlp.common.transformer_config import max_length
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.sub_words import Place, places
 from structkd_allennlp.distillation.target_store import Head
 from structkd_allennlp.distillation.teacher import TeacherSource
 from structkd_allennlp.distillation.teacher_quality import check_finite
 from structkd_allennlp.distillation.teacher_scheme import stated_scheme
-from structkd_allennlp.modules import masked_lm
 from structkd_allennlp.modules.crf_file import CRF_FILE, StoredCrf, read_crf
 from structkd_allennlp.modules.tagger_chain import Potentials
 
@@ -292,11 +292,8 @@ def _tokenizer(name: str, options: Any) -> PreTrainedTokenizerFast:
 def _max_length(
     config: PretrainedConfig, tokenizer: PreTrainedTokenizerFast, chosen: Optional[int]
 ) -> int:
-    limits = [tokenizer.model_max_length]
-    # Models with relative positions have none, or -1.
-    if (getattr(config, "max_position_embeddings", None) or -1) > 0:
-        limits.append(masked_lm.max_length(config))
-    limit = min(limits)
+    longest = max_length(config)
+    limit = min(x for x in (tokenizer.model_max_length, longest) if x is not None)
     if limit > 1_000_000:
         limit = chosen or _USUAL_LENGTH
     least = tokenizer.num_special_tokens_to_add() + 2

@@ -1,5 +1,6 @@
 from typing import List, Optional
 
+from allennlp.common import cached_transformers
 from allennlp.data import Token, TokenIndexer, Vocabulary
 from allennlp.data.token_indexers import PretrainedTransformerMismatchedIndexer
 from allennlp.data.token_indexers.token_indexer import IndexedTokenList
@@ -32,7 +33,17 @@ class FoldedTransformerIndexer(PretrainedTransformerMismatchedIndexer):
 
     def __init__(self, model_name: str, max_length: Optional[int] = None) -> None:
         length = folding_length(model_name, max_length)
-        super().__init__(model_name, max_length=length)  # type: ignore[arg-type]
+        tokenizer = cached_transformers.get_tokenizer(
+            model_name, add_special_tokens=False, use_fast=True
+        )
+        # Byte-level BPE has other sub-words for a word at the start of a text. A word is given to
+        # it as one inside of a text.
+        lacks_space = getattr(tokenizer, "add_prefix_space", True) is False
+        super().__init__(
+            model_name,
+            max_length=length,  # type: ignore[arg-type]
+            tokenizer_kwargs={"add_prefix_space": True} if lacks_space else None,
+        )
 
     def tokens_to_indices(self, tokens: List[Token], vocabulary: Vocabulary) -> IndexedTokenList:
         indexed = super().tokens_to_indices(tokens, vocabulary)

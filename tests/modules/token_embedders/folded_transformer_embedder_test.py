@@ -7,8 +7,15 @@ from allennlp.data import Batch, Instance, Token, Vocabulary
 from allennlp.data.fields import TextField
 from allennlp.data.token_indexers import PretrainedTransformerMismatchedIndexer
 from allennlp.modules.token_embedders import PretrainedTransformerMismatchedEmbedder
-from transformers import AutoModel, AutoTokenizer, RobertaConfig, RobertaModel
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    RobertaConfig,
+    RobertaModel,
+    RobertaTokenizerFast,
+)
 
+from structkd_allennlp.data.tokenizers.training import train_tokenizer
 from structkd_allennlp.registrables import FoldedTransformerEmbedder, FoldedTransformerIndexer
 
 ENCODER = "fixtures/tiny_mbert"
@@ -101,6 +108,19 @@ def test_short_sentences_are_embedded_as_by_the_parent():
     # In the place of padding theirs has a special token.
     mask = torch.tensor([[True, True, True], [True, True, False]])
     torch.testing.assert_close(found[mask], expected[mask])
+
+
+def test_a_word_is_one_inside_of_a_text(tmp_path):
+    """Where a space before it makes a difference, as in byte-level BPE."""
+    words = ["say", "hello", "again"]
+    made = train_tokenizer(lambda: [words, ["a", "b"]] * 9, 280, "byte", 1)
+    made = RobertaTokenizerFast(tokenizer_object=made.backend_tokenizer, add_prefix_space=False)
+    made.save_pretrained(tmp_path)
+    RobertaConfig(max_position_embeddings=24).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer(" say")["input_ids"] != tokenizer("say")["input_ids"]
+    ids = tensors([words], FoldedTransformerIndexer(str(tmp_path)))["token_ids"]
+    assert ids.tolist() == [tokenizer(" say hello again")["input_ids"]]
 
 
 def test_shorter_segments_and_longer_ones(roberta):
