@@ -23,6 +23,7 @@ from structkd_allennlp.suite.rows import (
     Teacher,
     configs_of,
     is_multilingual,
+    with_source,
 )
 from structkd_allennlp.suite.section import check_type, refuse
 
@@ -137,6 +138,7 @@ def check_row(
     # By name, the seeds of what has a model for each.
     seeds: Dict[str, Optional[List[int]]] = {other.name: other.seeds for other in above}
     seeds |= {name: x["seeds"] if is_multilingual(x) else None for name, x in groups.items()}
+    _check_start(key, row, groups, seeds)
     if row.teachers is not None:
         if row.teachers not in seeds:
             refuse(
@@ -145,14 +147,7 @@ def check_row(
                 f'name one of the groups in "teachers", {list(groups)}, or a row above, '
                 f"{[other.name for other in above]}",
             )
-        theirs = seeds[row.teachers]
-        if theirs is not None and not set(row.seeds) <= set(theirs):
-            refuse(
-                f"{key}.seeds",
-                row.seeds,
-                f"each learns from the model of {row.teachers!r} with the same seed, and there are "
-                f"{theirs}: take seeds from these, or add to these",
-            )
+        _check_same_seeds(key, row, row.teachers, seeds)
         if type_ != "structure_kd":
             refuse(
                 f"{key}.config.model.type",
@@ -164,6 +159,54 @@ def check_row(
             f"{key}.config.model.type",
             type_,
             f'say which teachers it learns from: add "teachers", one of {list(seeds)}, to the row',
+        )
+
+
+def _check_same_seeds(
+    key: str, row: Row, name: str, seeds: Mapping[str, Optional[List[int]]]
+) -> None:
+    theirs = seeds[name]
+    if theirs is not None and not set(row.seeds) <= set(theirs):
+        refuse(
+            f"{key}.seeds",
+            row.seeds,
+            f"each learns from the model of {name!r} with the same seed, and there are {theirs}: "
+            "take seeds from these, or add to these",
+        )
+
+
+def _check_start(
+    key: str, row: Row, groups: Mapping[str, Group], seeds: Mapping[str, Optional[List[int]]]
+) -> None:
+    open_ = with_source(row.config["model"], "") != row.config["model"]
+    place = f"{key}.initialize_from"
+    if row.initialize_from is None:
+        if open_:
+            refuse(
+                place,
+                None,
+                'an initializer of type "copied" has no "source": give it one, or name a group of '
+                "teachers or a row above",
+            )
+        return
+    starts: Dict[str, Optional[List[int]]]
+    starts = {name: own for name, own in seeds.items() if own is not None}
+    starts |= {
+        f"{group}/{language}": None
+        for group, own in groups.items()
+        if not is_multilingual(own)
+        for language, teacher in own.items()
+        if configs_of(teacher) == [teacher]
+    }
+    if row.initialize_from not in starts:
+        refuse(place, row.initialize_from, f"name one of the models {list(starts)}")
+    _check_same_seeds(key, row, row.initialize_from, starts)
+    if not open_:
+        refuse(
+            place,
+            row.initialize_from,
+            'the model has no initializer of type "copied" without a "source": add one, or remove '
+            "the key",
         )
 
 

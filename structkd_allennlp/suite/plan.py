@@ -15,6 +15,7 @@ from structkd_allennlp.suite.rows import (
     configs_of,
     is_multilingual,
     with_configs_replaced,
+    with_source,
 )
 from structkd_allennlp.suite.specification import Suite
 
@@ -103,7 +104,10 @@ class _Planner:
             for i, config in enumerate(configs, start=1):
                 index = None if configs == [teacher] else i
                 name = language if index is None else f"{language}/{index}"
-                steps.append(self._teacher(group, name, config, language=language, index=index))
+                step = self._teacher(group, name, config, language=language, index=index)
+                steps.append(step)
+                if index is None:
+                    self._add_one(f"{group}/{language}", None, step)
 
         def form(values: Sequence[str]) -> Any:
             left = iter(values)
@@ -138,22 +142,21 @@ class _Planner:
             tests = {language: self._suite.test[language], **self._suite.zero_shot}
         return self._step(entry, config, tests, f"teachers/{group}")
 
-    def _add_one(self, name: str, seed: int, step: Step[TrainJob]) -> None:
-        """A model of all languages, which may teach students with the same seed."""
-        teachers = _Teachers(f"{name}/seed{seed}", [step], lambda values: values[0])
+    def _add_one(self, name: str, seed: Optional[int], step: Step[TrainJob]) -> None:
+        """A single model, which students with the same seed may learn or start from."""
+        place = name if seed is None else f"{name}/seed{seed}"
+        teachers = _Teachers(place, [step], lambda values: values[0])
         # Where a group and a row have the same name, it means the group.
         self._teachers.setdefault((name, seed), teachers)
 
     def add_student(self, row: Row, seed: int) -> None:
         config = _with_seed(row.config, seed)
         identity = config
-        needs: Sequence[Step[TrainJob]] = ()
+        needs: List[Step[TrainJob]] = []
         teachers = None
         if row.teachers is not None:
-            teachers = (
-                self._teachers.get((row.teachers, None)) or self._teachers[row.teachers, seed]
-            )
-            needs = teachers.steps
+            teachers = self._of(row.teachers, seed)
+            needs += teachers.steps
             # Where the teachers and their scores lie makes no difference to the student.
             store = {**(config["model"].get("target_store") or {}), "directory": None}
             identity = _with_model(
@@ -165,6 +168,13 @@ class _Planner:
                 config,
                 teachers=teachers.with_each(lambda job: f"{job.directory}/model.tar.gz"),
                 target_store={**store, "directory": str(self._directory / "targets")},
+            )
+        if row.initialize_from is not None:
+            start = self._of(row.initialize_from, seed)
+            needs += (step for step in start.steps if step not in needs)
+            identity = _starting_from(identity, start.with_each(lambda job: job.entry.digest))
+            config = _starting_from(
+                config, start.with_each(lambda job: f"{job.directory}/model.tar.gz")
             )
         entry = Entry(
             "student",
@@ -180,6 +190,9 @@ class _Planner:
         if teachers is not None:
             self._learners.setdefault(teachers.name, []).append(step)
         self._add_one(row.name, seed, step)
+
+    def _of(self, name: str, seed: int) -> _Teachers:
+        return self._teachers.get((name, None)) or self._teachers[name, seed]
 
     def steps(self) -> List[Step[Any]]:
         """All of them, in order."""
@@ -250,6 +263,10 @@ def _identity(config: Config) -> Config:
 
 def _with_model(config: Config, **changes: Any) -> Config:
     return {**config, "model": {**config["model"], **changes}}
+
+
+def _starting_from(config: Config, source: str) -> Config:
+    return {**config, "model": with_source(config["model"], source)}
 
 
 def _with_seed(config: Config, seed: int) -> Config:

@@ -30,12 +30,17 @@ class Row(Section):
         What a `structure_kd` model learns from: a group of teachers or, where no group has this
         name, a row above, whose students then are the teachers of these. From a row, and from a
         group with seeds, each student learns from the model with its own seed.
+    initialize_from : `str`, optional (default = `None`)
+        What a student starts from: the model of a group with seeds or of a row above, with its own
+        seed; or the only teacher of a language in another group, as `"GROUP/LANGUAGE"`. It becomes
+        the `source` of each initializer of type `copied` in `config` that has none.
     """
 
     name: str
     config: Config
     seeds: List[int]
     teachers: Optional[str] = None
+    initialize_from: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -73,3 +78,14 @@ def with_configs_replaced(teacher: Teacher, values: Sequence[Any]) -> Any:
     if isinstance(teacher, list):
         return list(values)
     return {"folds": list(values)} if "folds" in teacher else values[0]
+
+
+def with_source(value: Any, source: str) -> Any:
+    """A part of a configuration, in which initializers that copy have a source."""
+    if isinstance(value, list):
+        return [with_source(one, source) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") == "copied":
+        return {"source": source, **value}
+    return {key: with_source(one, source) for key, one in value.items()}

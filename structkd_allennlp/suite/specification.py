@@ -116,6 +116,9 @@ class Suite(Section):
     def as_dict(self) -> Dict[str, Any]:
         # Without what was left out, so that a suite keeps its digest when there are more keys.
         values = asdict(self)
+        for row in values["rows"]:
+            if row["initialize_from"] is None:
+                del row["initialize_from"]
         return {key: x for key, x in values.items() if x or key not in ("contrasts", "needs")}
 
     @property

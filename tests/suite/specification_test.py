@@ -88,6 +88,17 @@ def one_fold(values):
     values["teachers"]["crf"]["en"] = {"folds": [values["teachers"]["crf"]["en"]]}
 
 
+def copied(name, **changes):
+    """The second row starts from another model."""
+
+    def change(values):
+        regexes = [[".*", {"type": "copied", **changes}]]
+        values["rows"][1]["config"]["model"]["student"]["initializer"] = {"regexes": regexes}
+        values["rows"][1] |= {} if name is None else {"initialize_from": name}
+
+    return change
+
+
 def contrast(**changes):
     own = {"name": "gain", "rows": ["posterior"], "against": ["baseline"], **changes}
     return put("contrasts", [own])
@@ -202,6 +213,10 @@ def taught_by(row, seeds):
         (multilingual([2, 3]), r"rows.1.seeds is \[1, 2\]: .* 'crf' with the same .* \[2, 3\]"),
         (taught_by("structural", [1]), "rows.1.teachers is 'structural': .*, or a row above, "),
         (taught_by("baseline", [3]), r"rows.1.seeds is \[3\]: .* 'baseline' with the same seed"),
+        (copied(None), 'rows.1.initialize_from is None: .* "copied" has no "source": give it one'),
+        (copied("crf"), r"rows.1.initialize_from is 'crf': .*\['baseline', 'crf/en', 'crf/es'\]"),
+        (copied("crf/en", source="x"), "rows.1.initialize_from is 'crf/en': the model has no init"),
+        (put("rows/1/initialize_from", "crf/en"), "rows.1.initialize_from .* has no initializer"),
         (contrast(rows=[]), r"contrasts.0.rows is \[\]: name one or more of the rows"),
         (contrast(against=["x"]), r"contrasts.0.against is \['x'\]: name one or more of"),
         (contrast(colour=1), "contrasts.0: the key is 'colour': there is no such key"),
@@ -226,6 +241,19 @@ def test_contrasts_need_a_seed_in_common(values):
         Suite.from_dict(values)
 
 
+@pytest.mark.parametrize("name", ["crf/en", "baseline"])
+def test_what_a_student_starts_from(values, name):
+    copied(name)(values)
+    assert Suite.from_dict(values).as_dict() == values
+    values["rows"][1]["seeds"] = [2, 3]
+    values["rows"][0]["seeds"] = [1, 2]
+    if name == "crf/en":
+        Suite.from_dict(values)
+    else:
+        with pytest.raises(ConfigurationError, match=r"rows.1.seeds is \[2, 3\]: "):
+            Suite.from_dict(values)
+
+
 def test_who_can_teach(values):
     values["needs"] = {"fixtures/conll": "git checkout"}
     taught_by("baseline", [2])(values)
@@ -233,7 +261,9 @@ def test_who_can_teach(values):
     multilingual([1, 2, 3])(values)
     assert Suite.from_dict(values).as_dict() == values
     # A suite without these keys has the digest that it had before there were any.
-    assert not {"contrasts", "needs"} & set(Suite.from_file(SUITE).as_dict())
+    plain = Suite.from_file(SUITE).as_dict()
+    assert not {"contrasts", "needs"} & set(plain)
+    assert not any("initialize_from" in row for row in plain["rows"])
 
 
 @pytest.mark.parametrize(
