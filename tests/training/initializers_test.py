@@ -56,8 +56,8 @@ def bilstm(size=6, hidden=4, words=5):
     }
 
 
-def transformer(directory=BERT, **kwargs):
-    embedder = {"type": "pretrained_transformer_mismatched", "model_name": directory, **kwargs}
+def transformer(directory=BERT, type_="pretrained_transformer_mismatched", **kwargs):
+    embedder = {"type": type_, "model_name": directory, **kwargs}
     return {
         "text_field_embedder": {"token_embedders": {"tokens": embedder}},
         "encoder": {"type": "pass_through", "input_dim": 32},
@@ -255,14 +255,15 @@ def deep(tmp_path):
     return model, folder, pieces, own
 
 
-def test_every_second_layer_of_a_teacher(deep, tmp_path):
+@pytest.mark.parametrize("type_", ["folded_transformer", "pretrained_transformer_mismatched"])
+def test_every_second_layer_of_a_teacher(type_, deep, tmp_path):
     _, folder, _, _ = deep
     teacher, config = make(labels=LABELS[::-1], **transformer(str(folder)))
     # A fine-tuned one differs from what it was made of.
     for parameter in teacher.parameters():
         parameter.data += 0.5 if parameter.requires_grad else 0
     archive = saved(tmp_path / "archive", teacher, config)
-    shallow = transformer(str(folder), transformer_kwargs={"num_hidden_layers": 2})
+    shallow = transformer(str(folder), type_, transformer_kwargs={"num_hidden_layers": 2})
     student, _ = make(**shallow, **copied(archive, layers="every_second"))
     own, its = parameters(student), parameters(teacher)
     layers = {int(n[len(TRANSFORMER) :].split(".")[2]) for n in own if ".encoder.layer." in n}
@@ -286,8 +287,9 @@ def test_a_depth_by_transformer_kwargs_gets_the_first_layers(deep):
                 assert torch.equal(own[TRANSFORMER + name], values)
 
 
-def test_random_weights_are_random():
-    params = transformer(load_weights=False)
+@pytest.mark.parametrize("type_", ["folded_transformer", "pretrained_transformer_mismatched"])
+def test_random_weights_are_random(type_):
+    params = transformer(type_=type_, load_weights=False)
     first, second = (parameters(make(**params)[0]) for _ in range(2))
     query = TRANSFORMER + "encoder.layer.0.attention.self.query.weight"
     assert not torch.equal(first[query], second[query])

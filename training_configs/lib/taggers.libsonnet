@@ -87,12 +87,14 @@ local fine_tuning(rates) = {
     },
   },
 
-  // A fine-tuned transformer, a CRF.
-  transformer_crf(task, encoder): {
+  // A fine-tuned transformer, a CRF. `options` are further ones of its embedder: with
+  // `{ transformer_kwargs: { num_hidden_layers: 3 } }` it has the first three layers, with
+  // `{ load_weights: false }` it starts from random weights.
+  transformer_crf(task, encoder, options={}): {
     token_indexers: { tokens: transformer(encoder) },
     vocabulary: {},
     tagger: crf + with_labels(task) + {
-      text_field_embedder: { token_embedders: { tokens: transformer(encoder) } },
+      text_field_embedder: { token_embedders: { tokens: transformer(encoder) + options } },
       encoder: { type: 'pass_through' },
       dropout: 0.1,
     },

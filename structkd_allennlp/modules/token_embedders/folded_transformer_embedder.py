@@ -1,4 +1,4 @@
-from typing import Optional
+from typing import Any, Dict, Optional
 
 import torch
 from allennlp.modules.token_embedders import PretrainedTransformerMismatchedEmbedder, TokenEmbedder
@@ -30,6 +30,11 @@ class FoldedTransformerEmbedder(PretrainedTransformerMismatchedEmbedder):
         Whether the transformer is fine-tuned, or frozen.
     last_layer_only : `bool`, optional (default = `True`)
         If `False`, a mix of all layers, whose weights are trained.
+    load_weights : `bool`, optional (default = `True`)
+        If `False`, the transformer starts from random weights.
+    transformer_kwargs : `Dict[str, Any]`, optional (default = `None`)
+        What its configuration has otherwise, such as `{"num_hidden_layers": 3}`, with which it is
+        made of the first three layers.
 
     # Raises
 
@@ -42,12 +47,16 @@ class FoldedTransformerEmbedder(PretrainedTransformerMismatchedEmbedder):
         max_length: Optional[int] = None,
         train_parameters: bool = True,
         last_layer_only: bool = True,
+        load_weights: bool = True,
+        transformer_kwargs: Optional[Dict[str, Any]] = None,
     ) -> None:
         super().__init__(
             model_name,
             max_length=folding_length(model_name, max_length),  # type: ignore[arg-type]
             train_parameters=train_parameters,
             last_layer_only=last_layer_only,
+            load_weights=load_weights,
+            transformer_kwargs=transformer_kwargs,
         )
         if not train_parameters:
             self._matched_embedder.eval_mode = True
