@@ -20,6 +20,7 @@ from structkd_allennlp.data.dataset_readers import (
 from structkd_allennlp.data.masking import MaskingDataCollator
 from structkd_allennlp.data.token_indexers import FoldedTransformerIndexer
 from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
+from structkd_allennlp.distillation.file_teacher import FileSource
 from structkd_allennlp.distillation.huggingface_teacher import HuggingFaceSource
 from structkd_allennlp.distillation.interpolation import ConstantInterpolation, LinearInterpolation
 from structkd_allennlp.distillation.objectives import (
@@ -62,6 +63,7 @@ __all__ = [
     "DistributedTrainModel",
     "EmissionObjective",
     "EpochRecordCallback",
+    "FileSource",
     "FoldedTransformerEmbedder",
     "FoldedTransformerIndexer",
     "HuggingFaceSource",

@@ -1,16 +1,23 @@
 """Which teachers teach which sentence."""
 
 import json
+import logging
 from copy import deepcopy
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Union
 
 from allennlp.common import FromParams, Params
 from allennlp.common.checks import ConfigurationError
 
+from structkd_allennlp.common.text import quoted
 from structkd_allennlp.data.corpus_paths import fold_of
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.target_store import TargetStore
 from structkd_allennlp.distillation.teacher import ArchiveSource, Teacher, TeacherSource
+
+logger = logging.getLogger(__name__)
+
+# Of the sentences that a teacher lacks.
+_SHOWN = 3
 
 TeacherArchives = Union[str, TeacherSource, Dict[str, Any]]
 """
@@ -41,6 +48,38 @@ class _Own(NamedTuple):
 
     teachers: List[Teacher]
     cross_fitted: bool = False
+
+
+class _Count:
+    """How many sentences a teacher has been asked about, and which of these it lacks."""
+
+    def __init__(self) -> None:
+        self.asked = self.lacking = 0
+        self.first: List[Sentence] = []
+
+    def add(self, sentence: Sentence, found: bool) -> None:
+        self.asked += 1
+        if not found:
+            self.lacking += 1
+            if len(self.first) < _SHOWN:
+                self.first.append(sentence)
+
+    def report(self, source: TeacherSource) -> None:
+        if not self.lacking:
+            return
+        shown = ", ".join(f"{quoted(' '.join(x.words), 60)} ({x.language})" for x in self.first)
+        problem = (
+            f"teacher {source.name} lacks {self.lacking:,} of its {self.asked:,} training "
+            f"sentences: {shown}{', ...' if self.lacking > _SHOWN else ''}"
+        )
+        remedy = "Add them, their words split as the dataset reader splits them"
+        if source.missing == "error":
+            raise ConfigurationError(
+                f'{problem}. {remedy}, or set "missing": "skip" to train on them without it'
+            )
+        if self.lacking == self.asked:
+            raise ConfigurationError(f"{problem}. It has nothing to teach. {remedy}")
+        logger.warning("%s. They are trained on without it.", problem)
 
 
 class Archives:
@@ -118,12 +157,20 @@ class Archives:
 
     def teachers_of(self, sentence: Sentence) -> List[Teacher]:
         """
-        The teachers of a sentence, at least one.
+        The teachers of a sentence: those of its language, but for teachers that lack it and are
+        set to skip what they lack.
 
         # Raises
 
         `ConfigurationError` where its language has none.
         """
+        return [
+            teacher
+            for teacher in self._asked(sentence)
+            if teacher.source.missing != "skip" or teacher.has(sentence)
+        ]
+
+    def _asked(self, sentence: Sentence) -> List[Teacher]:
         teachers, cross_fitted = self._of(sentence.language)
         if cross_fitted:
             return [teachers[fold_of(sentence.words, len(teachers)) - 1]]
@@ -147,6 +194,31 @@ class Archives:
         for teacher in found:
             teacher.head()
         return list(found)
+
+    def check_sentences(self, sentences: Iterable[Sentence]) -> None:
+        """
+        Counts the sentences that teachers lack which do not have scores of any. Nothing is read
+        where there are no such teachers.
+
+        # Parameters
+
+        sentences : `Iterable[Sentence]`
+            All of the training data.
+
+        # Raises
+
+        `ConfigurationError` for a teacher that lacks any and is not set to skip them, and for one
+        that lacks all.
+        """
+        if all(teacher.source.missing is None for teacher in self._teachers.values()):
+            return
+        counts: Dict[Teacher, _Count] = {}
+        for sentence in sentences:
+            for teacher in self._asked(sentence):
+                if teacher.source.missing is not None:
+                    counts.setdefault(teacher, _Count()).add(sentence, teacher.has(sentence))
+        for teacher, count in counts.items():
+            count.report(teacher.source)
 
     def release(self) -> None:
         """Frees all models. They are loaded again when they are needed."""

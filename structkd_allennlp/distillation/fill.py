@@ -87,6 +87,7 @@ def fill_target_store(
 
     # Reading twice keeps no sentence in memory, and finds what is wrong before any teacher runs.
     archives.check(sorted({language for _, language in sentences()}, key=str))
+    archives.check_sentences(sentences())
     score_missing(archives, sentences(), int_to_device(cuda_device))
     logger.info("%s holds all targets now; %d bytes on disk", store.directory, store.size())
     return store

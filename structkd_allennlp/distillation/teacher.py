@@ -53,6 +53,12 @@ class TeacherSource(Registrable):
 
     default_implementation = "archive"
 
+    missing: Optional[str] = None
+    """
+    What is to be done about sentences that it has no scores of: `"error"` or `"skip"`. `None` where
+    it has scores of any.
+    """
+
     def __init__(self, name: str) -> None:
         self.name = name
 
@@ -77,6 +83,10 @@ class TeacherSource(Registrable):
 
     def head(self) -> Head:
         raise NotImplementedError
+
+    def has(self, sentence: Sentence) -> bool:
+        """Whether it has scores of a sentence."""
+        return True
 
     def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
         """The scores of the labels of each sentence, `(length, labels)`, float32."""
@@ -219,6 +229,12 @@ class Teacher:
     @cached_property
     def _digest(self) -> str:
         return self.source.digest()
+
+    def has(self, sentence: Sentence) -> bool:
+        """Whether the store or the source has scores of a sentence."""
+        if self.source.missing is None:
+            return True
+        return self.stored(sentence) is not None or self.source.has(sentence)
 
     def stored(self, sentence: Sentence) -> Optional[numpy.ndarray]:
         """The emission scores of a sentence, `(length, labels)`, if they are in the store."""

@@ -4,7 +4,7 @@ import logging
 import os
 from collections import Counter
 from itertools import islice
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Set
+from typing import Any, Iterator, List, Optional, Sequence, Set
 
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
@@ -24,10 +24,6 @@ _MOST_SENTENCES = 10_000
 # Corpora have errors: so many times as many sentences must be valid in one scheme only as in the
 # other only.
 _CLEAR_MAJORITY = 100
-
-
-class MixedSchemes(ConfigurationError):
-    """Tags of two schemes."""
 
 
 def archived_scheme(labels: Sequence[str], archive: Archive) -> Optional[str]:
@@ -89,7 +85,7 @@ def stated_scheme(
     label_encoding : `Optional[str]`
         What the configuration says.
     in_use : `Optional[str]`, optional (default = `None`)
-        The `scheme_in_use` of its tags.
+        That of its tags, by `SchemesInUse`.
 
     # Returns
 
@@ -119,20 +115,29 @@ def stated_scheme(
     return found or label_encoding
 
 
-def scheme_in_use(sentences: Iterable[Sequence[str]]) -> Optional[str]:
-    """
-    The scheme, BIO or IOB1, that tags of sentences are valid in; `None` where they tell nothing.
+class MixedSchemes(ConfigurationError):
+    """Tags of two schemes."""
 
-    Raises `ConfigurationError` for a mixture of both.
-    """
-    counts = Counter(_only(schemes_of_tags(tags)) or "" for tags in sentences)
-    least, most = sorted(("BIO", "IOB1"), key=lambda scheme: counts[scheme])
-    if counts[most] < _CLEAR_MAJORITY * counts[least]:
-        raise MixedSchemes(
-            f"a mixture of IOB1 and BIO ({counts['IOB1']} sentences are valid in IOB1 only, and "
-            f"{counts['BIO']} in BIO only)"
-        )
-    return most if counts[most] else None
+
+class SchemesInUse:
+    """Counts which of BIO and IOB1 the tags of sentences are valid in."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Optional[str]] = Counter()
+
+    def add(self, tags: Sequence[str]) -> None:
+        self._counts[_only(schemes_of_tags(tags))] += 1
+
+    def scheme(self) -> Optional[str]:
+        """The one in use, or `None` where they tell nothing. Raises `MixedSchemes`."""
+        counts = self._counts
+        least, most = sorted(("BIO", "IOB1"), key=lambda scheme: counts[scheme])
+        if counts[most] < _CLEAR_MAJORITY * counts[least]:
+            raise MixedSchemes(
+                f"a mixture of IOB1 and BIO ({counts['IOB1']} sentences are valid in IOB1 only, "
+                f"and {counts['BIO']} in BIO only)"
+            )
+        return most if counts[most] else None
 
 
 def _only(schemes: Set[str]) -> Optional[str]:
@@ -149,19 +154,19 @@ def _made_by(reader: DatasetReader) -> Optional[str]:
 
 
 def _used_in_training(labels: Sequence[str], archive: Archive) -> Optional[str]:
-    sentences: List[List[str]] = []
+    schemes = SchemesInUse()
     try:
         for tags in islice(_training_tags(archive.config, archive.dataset_reader), _MOST_SENTENCES):
             # Another file by the same name tells nothing.
             if not set(tags) <= {*labels, UNLABELLED}:
                 return None
-            sentences.append(tags)
+            schemes.add(tags)
     # Whatever a reader of any kind says to a file that is not there any more, or is another.
     except Exception as error:
         logger.info("the teacher's training data cannot be read (%s)", type(error).__name__)
         return None
     try:
-        return scheme_in_use(sentences)
+        return schemes.scheme()
     except MixedSchemes as error:
         raise ConfigurationError(
             f"its training data are {error.message}: recode them, e.g. with the dataset reader "

@@ -75,7 +75,9 @@ class Teachers:
         `List[Tuple[LinearChain, Tensor]]`
             Chains over the whole batch, each with a weight for every sentence, `(batch,)`. The
             weights of a sentence add up to 1: several teachers of one language share it evenly,
-            so that their losses are averaged (as in the code of Wang et al., 2020).
+            so that their losses are averaged (as in the code of Wang et al., 2020). They are 0 for
+            a sentence that all of its teachers skip, and there are no chains where that is every
+            sentence.
         """
         teachers = [self.archives.teachers_of(sentence) for sentence in sentences]
         return [

@@ -1,4 +1,4 @@
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 from allennlp.common.checks import ConfigurationError
@@ -126,7 +126,8 @@ class StructureKD(ChecksWeights, Model):
 
         logits, mask = self.student.emission_scores(tokens, metadata)
         chain = self.student.chain(logits, mask)
-        losses = distillation_losses = self._distillation_losses(chain, metadata)
+        distillation_losses, taught = self._distillation_losses(chain, metadata)
+        losses = distillation_losses
         check_finite(losses, "the distillation loss", metadata)
         # Without gold tags there is nothing else to learn from.
         weight = 1.0
@@ -136,6 +137,8 @@ class StructureKD(ChecksWeights, Model):
             check_finite(nll, "the negative log-likelihood", metadata)
             weight = self._weight()
             weights = torch.ones_like(nll).masked_fill(labelled, weight)
+            # Nor is there without a teacher.
+            weights = weights.masked_fill(labelled & ~taught, 0.0)
             losses = weights * distillation_losses + (1 - weights) * nll
             self._means("nll_loss", nll.sum().item(), int(labelled.sum()))
         elif is_distributed():
@@ -143,7 +146,7 @@ class StructureKD(ChecksWeights, Model):
             # as the workers that have labels wait for its gradient.
             losses = losses + 0 * chain.log_partition
         self._means("lambda", weight, 1)
-        self._means("distillation_loss", distillation_losses.sum().item(), len(metadata))
+        self._means("distillation_loss", distillation_losses.sum().item(), int(taught.sum()))
         output = TaggerOutput(chain, logits=logits, mask=mask, loss=losses.mean())
         if self.student.decode_in_training:
             output.update(self.student.decoded(chain, tags, metadata))
@@ -151,14 +154,16 @@ class StructureKD(ChecksWeights, Model):
 
     def _distillation_losses(
         self, chain: LinearChain, metadata: Sequence[Mapping[str, Any]]
-    ) -> Tensor:
-        """Of each sentence, `(batch,)`."""
+    ) -> Tuple[Tensor, Tensor]:
+        """Of each sentence, `(batch,)`: the loss, and whether it has a teacher. If not, it is 0."""
         sentences = list(map(Sentence.from_metadata, metadata))
-        losses = [
-            self.objective(teacher, chain) * weights
-            for teacher, weights in self.teachers.chains(sentences, chain.mask.device)
-        ]
-        return torch.stack(losses).sum(0)
+        chains = self.teachers.chains(sentences, chain.mask.device)
+        if not chains:
+            nothing = 0 * chain.log_partition
+            return nothing, torch.zeros_like(nothing, dtype=torch.bool)
+        losses = [self.objective(teacher, chain) * weights for teacher, weights in chains]
+        taught = torch.stack([weights for _, weights in chains]).sum(0) > 0
+        return torch.stack(losses).sum(0), taught
 
     def _weight(self) -> float:
         """Lambda of this step."""

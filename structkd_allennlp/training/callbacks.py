@@ -91,7 +91,8 @@ class StructureKDCallback(TrainingPositionCallback):
     # Raises
 
     `ConfigurationError`, before the first step, where the model is no `structure_kd`, a language of
-    the training data has no teacher, or a teacher is missing or does not fit.
+    the training data has no teacher, or a teacher is missing, does not fit, or lacks sentences that
+    it is not set to skip.
     """
 
     def prepare(self, trainer: GradientDescentTrainer) -> StructureKD:
@@ -106,6 +107,7 @@ class StructureKDCallback(TrainingPositionCallback):
             return map(sentence_of, trainer.data_loader.iter_instances())
 
         model.teachers.load(sorted({sentence.language for sentence in sentences()}, key=str))
+        model.teachers.archives.check_sentences(sentences())
         if model.teachers.archives.store is not None:
             device = model.student.crf.transitions.device
             score_missing(model.teachers.archives, sentences(), device)
