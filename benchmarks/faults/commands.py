@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import tempfile
 import time
@@ -46,33 +45,25 @@ def kill_command(
         How many trials ended with `the same`, with `other results`, or `failed`; and the number of
         `kills`.
     """
-    generator = random.Random(seed)
-    outcomes: Counter[str] = Counter()
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         # The first process waits for all imports; later ones are forked after these.
         _run(command, Path(folder, "first"))
         whole = Path(folder, "whole")
         seconds = _run(command, whole)
         expected = outcome(whole)
-        for trial in range(trials):
-            if time.monotonic() - started > limit_s:
-                break
-            directory = Path(folder, f"trial{trial}")
-            for _ in range(generator.randint(1, 3)):
-                process = _start(command, directory)
-                process.join(generator.uniform(0, seconds))
-                process.kill()
-                process.join()
-                outcomes["kills"] += process.exitcode == -signal.SIGKILL
-            try:
-                _run(command, directory)
-            except RuntimeError:
-                outcomes["failed"] += 1
-            else:
-                outcomes["the same" if outcome(directory) == expected else "other results"] += 1
-            shutil.rmtree(directory)
-    return outcomes
+
+        def kill(directory: Path, generator: random.Random) -> bool:
+            process = _start(command, directory)
+            process.join(generator.uniform(0, seconds))
+            process.kill()
+            process.join()
+            return bool(process.exitcode == -signal.SIGKILL)
+
+        def end(directory: Path) -> str:
+            _run(command, directory)
+            return "the same" if outcome(directory) == expected else "other results"
+
+        return kills.trials_of(Path(folder), kill, end, trials, seed, limit_s)
 
 
 def fill_store(directory: Path) -> None:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import torch
 
@@ -48,31 +48,59 @@ def kill_training(
         run, with `other weights` or `other metrics`, or `failed` to recover; and the number of
         `kills`.
     """
-    generator = random.Random(seed)
-    outcomes: Counter[str] = Counter()
     _start_server()
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole")
         seconds, changes = run(config, overrides, whole)
         expected = outcome(whole)
-        for trial in range(trials):
-            if time.monotonic() - started > limit_s:
-                break
-            directory = Path(folder, f"trial{trial}")
-            for _ in range(generator.randint(1, 3)):
-                if generator.random() < 0.5:
-                    kill: Dict[str, Any] = {"after_s": generator.uniform(0, seconds)}
-                else:
-                    kill = {"at_change": generator.randrange(changes)}
-                outcomes["kills"] += killed(config, overrides, directory, **kill)
-            try:
-                run(config, overrides, directory)
-            except RuntimeError:
-                outcomes["failed"] += 1
-            else:
-                outcomes[compare(outcome(directory), expected)] += 1
-            shutil.rmtree(directory)
+
+        def kill(directory: Path, generator: random.Random) -> bool:
+            if generator.random() < 0.5:
+                return killed(config, overrides, directory, generator.uniform(0, seconds))
+            at_change = generator.randrange(changes)
+            return killed(config, overrides, directory, at_change=at_change)
+
+        def end(directory: Path) -> str:
+            run(config, overrides, directory)
+            return compare(outcome(directory), expected)
+
+        return trials_of(Path(folder), kill, end, trials, seed, limit_s)
+
+
+def trials_of(
+    folder: Path,
+    kill: Callable[[Path, random.Random], bool],
+    end: Callable[[Path], str],
+    trials: int,
+    seed: int,
+    limit_s: float,
+) -> Counter[str]:
+    """
+    Trials of one to three kills each.
+
+    # Parameters
+
+    folder : `Path`
+        Each trial has a directory in it.
+    kill : `Callable[[Path, random.Random], bool]`
+        Begins, or goes on, in a directory, and kills that. Whether it had not ended by itself.
+    end : `Callable[[Path], str]`
+        Goes on to the end, and says what came of it; a `RuntimeError` counts as `failed`.
+    """
+    generator = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+    started = time.monotonic()
+    for trial in range(trials):
+        if time.monotonic() - started > limit_s:
+            break
+        directory = folder / f"trial{trial}"
+        for _ in range(generator.randint(1, 3)):
+            outcomes["kills"] += kill(directory, generator)
+        try:
+            outcomes[end(directory)] += 1
+        except RuntimeError:
+            outcomes["failed"] += 1
+        shutil.rmtree(directory)
     return outcomes
 
 

@@ -1,6 +1,7 @@
 from typing import Any, Dict
 
 import torch
+import torch.distributed as dist
 from allennlp.commands.train import TrainModel
 from allennlp.common.util import is_distributed
 from allennlp.data import DataLoader
@@ -12,8 +13,10 @@ from structkd_allennlp.training.distributed import of_all_workers
 @TrainModel.register("default", constructor="from_partial_objects", exist_ok=True)
 class DistributedTrainModel(TrainModel):
     """
-    `allennlp train`, with one difference: at the end of distributed training, `evaluate_on_test`
-    covers the sentences of all workers. That is for models that do not communicate in `forward`.
+    `allennlp train`, with two differences in distributed training: `evaluate_on_test` covers the
+    sentences of all workers, for models that do not communicate in `forward`; and workers leave
+    the process group together when they are done, as one whose threads still talk to others may
+    abort when it exits.
 
     Registered as a `TrainModel` with name "default", in the place of AllenNLP's.
     """
@@ -31,6 +34,9 @@ class DistributedTrainModel(TrainModel):
                 metrics[f"test_{name}"] = value
             # It is done, and `finish` is for the primary worker alone.
             self.evaluation_data_loader = None  # type: ignore[assignment]
+        if is_distributed():
+            dist.barrier()
+            dist.destroy_process_group()
         return metrics
 
     @torch.no_grad()

@@ -7,8 +7,9 @@ from typing import Any, Dict, List, Optional, Tuple, cast
 
 import torch
 import torch.distributed as dist
-from allennlp.common.checks import ConfigurationError
+from allennlp.common.util import int_to_device
 from allennlp.data import DataLoader, TensorDict
+from allennlp.modules.seq2vec_encoders import CnnEncoder
 from allennlp.nn.util import dist_reduce_sum
 from allennlp.training import GradientDescentTrainer
 from allennlp.training import util as training_util
@@ -42,6 +43,7 @@ class RecoverableTrainer(GradientDescentTrainer):
       have fewer batches than others.
     - A loss, a gradient or a parameter that is infinite or NaN ends the run with the batch and the
       sentence that it came with.
+    - `use_amp` works on a CPU as well, in bfloat16, which needs no gradient scaler.
 
     Takes the place of AllenNLP's `GradientDescentTrainer`, with the same parameters, so that every
     run that loads this plugin has it, whatever its configuration says.
@@ -51,16 +53,21 @@ class RecoverableTrainer(GradientDescentTrainer):
 
     _serialization_dir: str
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        try:
-            super().__init__(*args, **kwargs)
-        except ValueError as error:
-            if not kwargs.get("use_amp"):
-                raise
-            raise ConfigurationError(
-                f'the trainer cannot use AMP: {error}. Set "use_amp" to false, or '
-                '"cuda_device" to the number of a GPU'
-            ) from error
+    def __init__(self, *args: Any, use_amp: bool = False, **kwargs: Any) -> None:
+        device = kwargs.get("cuda_device")
+        on_gpu = (
+            torch.cuda.is_available() if device is None else int_to_device(device).type != "cpu"
+        )
+        # AllenNLP's own refuses it on a CPU.
+        super().__init__(*args, use_amp=use_amp and on_gpu, **kwargs)
+        self._amp = use_amp
+        for module in self.model.modules():
+            if use_amp and isinstance(module, CnnEncoder):
+                # It marks words shorter than a filter by the least value of one type, and looks for
+                # that of another.
+                module.forward = torch.autocast(  # type: ignore[method-assign]
+                    self.cuda_device.type, enabled=False
+                )(module.forward)
         self._run = RunState(self._serialization_dir, self.cuda_device)
         # The last, as a checkpoint of AllenNLP's own trainer has all others.
         self._callbacks.append(self._run)
@@ -210,7 +217,8 @@ class RecoverableTrainer(GradientDescentTrainer):
     def batch_outputs(self, batch: TensorDict, for_training: bool) -> Dict[str, Tensor]:
         self._batch = batch
         try:
-            outputs = super().batch_outputs(batch, for_training)
+            with torch.autocast(self.cuda_device.type, enabled=self._amp):
+                outputs = super().batch_outputs(batch, for_training)
             if for_training and not outputs["loss"].isfinite():
                 raise NotFiniteError(f"the loss is {outputs['loss'].item()}")
         except NotFiniteError as error:
@@ -255,7 +263,7 @@ class RecoverableTrainer(GradientDescentTrainer):
     ) -> Tuple[float, Optional[float], int]:
         total, batches = 0.0, 0
         for batch in loader:
-            with torch.autocast(self.cuda_device.type, enabled=self._use_amp):
+            with torch.autocast(self.cuda_device.type, enabled=self._amp):
                 # The model itself, as the wrapper of DistributedDataParallel communicates.
                 outputs = self.model(**batch)
             if "loss" in outputs:

@@ -1,0 +1,34 @@
+"""Automatic mixed precision where there is no GPU."""
+
+import torch
+from allennlp.commands.train import TrainModel
+from allennlp.common import Params
+
+
+def test_amp_on_a_cpu(tmp_path):
+    """In bfloat16, but for the characters of words shorter than a filter, which it would spoil."""
+    params = Params.from_file(
+        "training_configs/baseline.jsonnet",
+        {
+            "trainer.use_amp": True,
+            "trainer.cuda_device": -1,
+            "trainer.num_epochs": 2,
+            "model.text_field_embedder.token_embedders.token_characters.encoder"
+            ".ngram_filter_sizes": [7],
+            "dataset_reader.reader.token_indexers.token_characters.min_padding_length": 7,
+        },
+    )
+    training = TrainModel.from_params(
+        params=params, serialization_dir=str(tmp_path), local_rank=0, batch_weight_key=""
+    )
+    tagger = training.model
+    types = []
+    tagger.tag_projection_layer.register_forward_hook(lambda *x: types.append(x[-1].dtype))
+    embedder = tagger.text_field_embedder
+    features = []
+    embedder.register_forward_hook(lambda *x: features.append(x[-1].abs().max().item()))
+    metrics = training.run()
+    assert set(types) == {torch.bfloat16}
+    assert max(features) < 100
+    assert metrics["training_loss"] < 100
+    assert all(x.dtype == torch.float32 for x in tagger.parameters())
