@@ -1,8 +1,9 @@
 """The weights of taggers and of Hugging Face models, by what their rows stand for."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from allennlp.common import cached_transformers
@@ -17,6 +18,7 @@ from transformers import (
 )
 
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
+from structkd_allennlp.modules.crf_file import CRF_FILE, read_crf
 from structkd_allennlp.modules.named_weights import NamedWeight, NamedWeights, Rows, Stack
 from structkd_allennlp.modules.tagger_chain import Tagger, label_names, tagger_of
 
@@ -86,28 +88,20 @@ def weights_of_tagger(tagger: Tagger) -> NamedWeights:
 
 
 def _weights_of_archive(archive: str) -> NamedWeights:
-    try:
-        model = load_untrusted_archive(archive).model
-        return weights_of_tagger(tagger_of(model))
-    except Exception as error:
-        reason = error.message if isinstance(error, ConfigurationError) else str(error)[:200]
-        raise ConfigurationError(
-            f"{archive}, which the student is to start from, cannot be loaded: {reason}"
-        ) from error
+    with _named_errors(archive, "an archive of a tagger"):
+        return weights_of_tagger(tagger_of(load_untrusted_archive(archive).model))
 
 
 def _weights_of_hugging_face(name: str) -> NamedWeights:
-    try:
-        config = AutoConfig.from_pretrained(name)
+    with _named_errors(name, "an archive, or a directory or name of a Hugging Face model"):
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         kinds = config.architectures or []
         labelled = any(kind.endswith("ForTokenClassification") for kind in kinds)
         auto: Any = AutoModelForTokenClassification if labelled else AutoModel
-        model, found = auto.from_pretrained(name, output_loading_info=True)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{name}, which the student is to start from, is neither an archive nor a directory or "
-            f"name that Hugging Face can load ({error})"
-        ) from error
+        model, found = auto.from_pretrained(
+            name, config=config, output_loading_info=True, trust_remote_code=False
+        )
+        rows = _sub_words(model.base_model, _TRANSFORMER, name)
     # These were drawn at random, such as a pooler, which masked language models do without. Some
     # names begin with that of the bare model within, whether or not this is one.
     prefix = f"{model.base_model_prefix}."
@@ -118,19 +112,21 @@ def _weights_of_hugging_face(name: str) -> NamedWeights:
         if key.removeprefix(prefix) not in missing
     }
     base = model.base_model
-    rows = _sub_words(base, _TRANSFORMER, name)
-    labels = Rows("labels", [config.id2label[i] for i in range(config.num_labels)])
     weights = {
         _TRANSFORMER + key: _named(parameter, rows.get(_TRANSFORMER + key))
         for key, parameter in base.named_parameters()
         if id(parameter) in there
     }
     if labelled:
-        weights |= {
-            _HEAD + key: _named(parameter, None, labels, (0,))
-            for key, parameter in _head(model, config.num_labels)
+        labels = [config.id2label[i] for i in range(config.num_labels)]
+        own: Dict[str, torch.Tensor] = {
+            _HEAD + key: parameter
+            for key, parameter in _head(model, len(labels))
             if id(parameter) in there
         }
+        own |= _crf(Path(name) / CRF_FILE, labels)
+        for key, parameter in own.items():
+            weights[key] = _named(parameter, None, Rows("labels", labels), _LABELLED[key])
     return NamedWeights(weights, {_TRANSFORMER: _stack(base, _TRANSFORMER, config)})
 
 
@@ -162,6 +158,18 @@ def _head(model: PreTrainedModel, labels: int) -> List[Tuple[str, torch.nn.Param
     return list(layers[-1].named_parameters()) if layers else []
 
 
+def _crf(path: Path, labels: Sequence[str]) -> Dict[str, torch.Tensor]:
+    """Beside a token classifier, if it is there; what it forbids has the score 0."""
+    if not path.is_file():
+        return {}
+    potentials = read_crf(path, labels).potentials
+    names = ("crf.transitions", "crf.start_transitions", "crf.end_transitions")
+    return {
+        name: values.masked_fill(values.isneginf(), 0)
+        for name, values in zip(names, potentials, strict=True)
+    }
+
+
 def _stack(transformer: torch.nn.Module, prefix: str, config: PretrainedConfig) -> Stack:
     depth = config.num_hidden_layers
     for name, module in transformer.named_modules():
@@ -176,7 +184,7 @@ def _sub_words(transformer: torch.nn.Module, prefix: str, model_name: str) -> Di
     for name, module in transformer.named_modules():
         if module is embeddings:
             names: List[Optional[str]] = [None] * embeddings.num_embeddings
-            tokenizer = _tokenizer(model_name)
+            tokenizer = cached_transformers.get_tokenizer(model_name)
             for token, number in tokenizer.get_vocab().items():
                 if number < len(names):
                     names[number] = token
@@ -188,11 +196,14 @@ def _sub_words(transformer: torch.nn.Module, prefix: str, model_name: str) -> Di
     return {}
 
 
-def _tokenizer(model_name: str) -> Any:
+@contextmanager
+def _named_errors(source: str, kind: str) -> Iterator[None]:
+    """Whatever is wrong inside a source, and `transformers` says it in errors of many kinds."""
     try:
-        return cached_transformers.get_tokenizer(model_name)
-    except (OSError, ValueError) as error:
+        yield
+    except Exception as error:
+        reason = error.message if isinstance(error, ConfigurationError) else str(error)
         raise ConfigurationError(
-            f"{model_name}: no tokenizer can be loaded from there ({error}), and without it nobody "
-            "knows which embedding is whose"
+            f"{source}, which the student is to start from, cannot be loaded "
+            f"({' '.join(reason.split())[:300]}): it must be {kind}"
         ) from error

@@ -23,7 +23,8 @@ from transformers import (
 
 import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
-from structkd_allennlp.modules.tagger_chain import label_names
+from structkd_allennlp.modules.crf_file import CRF_FILE, StoredCrf, write_crf
+from structkd_allennlp.modules.tagger_chain import Potentials, label_names
 from structkd_allennlp.training.initializers import TABLE_NAME
 from tests.training.recovery_test import stop_at_step, train
 
@@ -334,6 +335,11 @@ def test_a_token_classifier_gives_its_head(tmp_path):
     folder = tmp_path / "classifier"
     shutil.copytree(BERT, folder)
     model.save_pretrained(folder)
+    # The CRF that `export-transformer` leaves beside it.
+    transitions = torch.rand(4, 4)
+    transitions[1, 3] = -torch.inf
+    potentials = Potentials(transitions, torch.rand(4), torch.rand(4))
+    write_crf(folder / CRF_FILE, StoredCrf(labels, "BIO", "first", potentials))
     student, start = twins(**transformer(), **copied(folder))
     own, before = parameters(student), parameters(start)
     for name in (HEAD, HEAD.replace("weight", "bias")):
@@ -342,6 +348,11 @@ def test_a_token_classifier_gives_its_head(tmp_path):
             known = label in labels
             expected = its[labels.index(label)] if known else before[name][i]
             assert torch.equal(own[name][i], expected), (name, label)
+    assert own["crf.end_transitions"][0] == potentials.end[labels.index("O")]
+    assert own["crf.end_transitions"][1] == before["crf.end_transitions"][1]
+    assert own["crf.transitions"][3, 4] == transitions[0, 3]
+    # A score that no weight can have.
+    assert own["crf.transitions"][0, 4] == 0
     query = "encoder.layer.1.attention.self.query.weight"
     assert torch.equal(own[TRANSFORMER + query], model.bert.state_dict()[query])
 
@@ -478,14 +489,26 @@ def test_a_map_that_copies_nothing(teacher):
     ("source", "message"),
     [
         ("out/none/model.tar.gz", "there is no out/none/model.tar.gz to copy from. Train it first"),
-        ("out/none/deep", "out/none/deep, .* is neither an archive nor a directory or name"),
-        ("fixtures/conll", "fixtures/conll, .* is neither an archive nor"),
+        (
+            "out/none/deep",
+            "out/none/deep, .* cannot be loaded .*: it must be an archive, or a directory",
+        ),
+        ("fixtures/conll", "fixtures/conll, .* cannot be loaded .*: it must be"),
         ("README.md", "README.md, which the student is to start from, cannot be loaded"),
     ],
 )
 def test_sources_that_are_none(source, message):
     with pytest.raises(ConfigurationError, match=message):
         make(**bilstm(), **copied(source))
+
+
+def test_a_directory_without_its_tokenizer(deep):
+    _, folder, _, _ = deep
+    for path in folder.glob("*token*"):
+        path.unlink()
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(ConfigurationError, match=r"deep, which the student .*tokenizer"):
+        make(**transformer(), **copied(folder, layers={"first": 2}))
 
 
 def test_layers_that_do_not_fit():
