@@ -213,9 +213,10 @@ class _Planner:
         return list(ordered)
 
     def _fill(self, teachers: _Teachers) -> None:
-        """Has the training data of their students scored first, if any has yet to be trained."""
+        """Has the training data of several students scored first, if any has yet to be trained."""
         own = self._learners.get(teachers.name, [])
-        if all(step.job.trained() is not None for step in own):
+        # One alone has them scored itself.
+        if len(own) < 2 or all(step.job.trained() is not None for step in own):
             return
         # Students that train on the same data need the same scores.
         data = {

@@ -1,0 +1,136 @@
+// What the studies in training_configs/studies have in common: how much of each task's text they take,
+// how long they train on how many labels, what they are tested on, and their models.
+
+local runs = import 'runs.libsonnet';
+local taggers = import 'taggers.libsonnet';
+local tasks = import 'tasks.libsonnet';
+
+local universal_tags = [
+  'ADJ', 'ADP', 'ADV', 'AUX', 'CCONJ', 'DET', 'INTJ', 'NOUN', 'NUM', 'PART', 'PRON', 'PROPN', 'PUNCT',
+  'SCONJ', 'SYM', 'VERB', 'X',
+];
+local bio(types) = ['O'] + [prefix + type for type in types for prefix in ['B-', 'I-']];
+
+local by_language(pattern, languages) = {
+  [language]: std.strReplace(pattern, '{language}', language)
+  for language in languages
+};
+
+// For one core: a third of the text, by a hash of the words. A tenth and a hundredth of it are then
+// also by that hash, and the hundredth lies within the tenth.
+local third = {
+  part: '#fold=1of3',
+  // By the percentage of the labels. Fewer get more epochs and smaller batches, so that few labels
+  // are not few steps as well.
+  labels: {
+    '100': { part: '', epochs: 10, tokens: 800 },
+    '10': { part: '#fold=1of10', epochs: 30, tokens: 400 },
+    '1': { part: '#fold=1of100', epochs: 60, tokens: 200 },
+  },
+  teacher_epochs: 12,
+  size: { words: 50, characters: 16, filters: 32, hidden: 64, dropout: 0.2 },
+  // Of a transformer: the student's layers, of twice as many, and the longest input of both.
+  layers: 3,
+  max_length: 256,
+  seeds: [1, 2, 3],
+};
+
+// AllenNLP's own embedder, which can leave out layers and weights.
+local as_transformers(task, encoder, options) = taggers.transformer_crf(task, encoder) + {
+  local tokens = {
+    type: 'pretrained_transformer_mismatched',
+    model_name: encoder,
+    max_length: task.max_length,
+  },
+  token_indexers: { tokens: tokens },
+  tagger+: { text_field_embedder: { token_embedders: { tokens: tokens + options } } },
+};
+
+{
+  fixtures: tasks.fixtures {
+    part: '',
+    labels: {
+      '100': { part: '', epochs: 15, tokens: 200 },
+      '10': { part: '#fold=1of5', epochs: 15, tokens: 200 },
+    },
+    teacher_epochs: 30,
+    size: tasks.fixtures.student,
+    layers: 1,
+    max_length: 512,
+    seeds: [1],
+    tags: bio(['LOC', 'MISC', 'ORG', 'PER']),
+    title: 'fixtures',
+    metric: 'f1-measure',
+    test: by_language('fixtures/conll/{language}/test.txt', self.languages),
+    zero_shot: by_language('fixtures/conll/{language}/test.txt', ['pt']),
+  },
+
+  ud: tasks.ud + third {
+    tags: universal_tags,
+    title: 'Universal Dependencies part-of-speech tags',
+    metric: 'accuracy',
+    dev: 'data/ud/{language}/dev.conllu#fold=1of3',
+    test: by_language('data/ud/{language}/test.conllu', self.languages),
+    zero_shot: by_language('data/ud/zero_shot/{language}/test.conllu', ['gl', 'nn', 'hr']),
+  },
+
+  wikiann: tasks.wikiann + third {
+    tags: bio(['LOC', 'ORG', 'PER']),
+    title: 'WikiAnn named entities',
+    metric: 'f1-measure',
+    dev: 'data/wikiann/{language}/dev#fold=1of6',
+    test: by_language('data/wikiann/{language}/test', self.languages),
+    zero_shot: by_language('data/wikiann/zero_shot/{language}/test', ['pt']),
+  },
+
+  // The head of a suite.
+  suite(task, title, description): {
+    title: '%s: %s' % [title, task.title],
+    description: description,
+    metric: task.metric,
+    test: task.test,
+    zero_shot: task.zero_shot,
+  },
+
+  // The task on that many percent of its labels.
+  on(task, percent): task {
+    local own = task.labels[percent],
+    train: task.train + task.part + own.part,
+    epochs: own.epochs,
+    batch: { batch_sampler: {
+      type: 'max_tokens_sampler',
+      max_tokens: own.tokens,
+      sorting_keys: ['tokens'],
+    } },
+  },
+
+  // The rest of the labelled text, without its labels, for the teachers to read.
+  with_text(task, percent): {
+    local part = task.labels[percent].part,
+    local all = task.train + task.part,
+    dataset_reader+: { unlabelled_reader: task.reader },
+    train_data_path: [all + part, { unlabelled: all + std.strReplace(part, '#', '#not-') }],
+  },
+
+  // All models know the words of all of the text, and all tags, however few labels they see: they
+  // have the same parameters. ("test" is what AllenNLP calls any third file; nothing is tested on it.)
+  one_vocabulary(task): {
+    dataset_reader+: { unlabelled_reader: task.reader },
+    test_data_path: { unlabelled: task.train + task.part },
+    datasets_for_vocab_creation: ['test'],
+    vocabulary+: { tokens_to_add: { labels: task.tags } },
+  },
+
+  // Two layers of LSTMs, or of its size the student with one.
+  bilstm(task, layers): taggers.bilstm_crf(task, task.size) + {
+    tagger+: { encoder+: { num_layers: layers } },
+  },
+
+  // All layers of a transformer, fine-tuned.
+  transformer(task, encoder): as_transformers(task, encoder, {}),
+
+  // Half of its layers, with random weights unless something else initialises them.
+  half_transformer(task, encoder): as_transformers(
+    task, encoder, { load_weights: false, transformer_kwargs: { num_hidden_layers: task.layers } }
+  ),
+}
