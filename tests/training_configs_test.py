@@ -25,8 +25,9 @@ from tests.command_lines import commands_in
 FOLDER = Path("training_configs")
 SUITES = sorted(FOLDER.glob("suites/*.jsonnet"))
 PRETRAINING = sorted(FOLDER.glob("pretraining/*.jsonnet"))
-CONFIGS = sorted({*FOLDER.glob("**/*.jsonnet")} - {*SUITES, *PRETRAINING})
-ALL = CONFIGS + PRETRAINING + SUITES
+STUDIES = sorted(FOLDER.glob("studies/*.jsonnet"))
+CONFIGS = sorted({*FOLDER.glob("**/*.jsonnet")} - {*SUITES, *STUDIES, *PRETRAINING})
+ALL = CONFIGS + PRETRAINING + SUITES + STUDIES
 TOP = {"teacher", "baseline", "posterior_kd", "copied_posterior_kd", "transformer_posterior_kd"}
 TASKS = {"ud", "wikiann", "conll2002", "aspect"}
 KINDS = {"teacher", "baseline", "posterior_kd", "structural_kd", "unlabelled"}
@@ -104,14 +105,15 @@ def test_the_comments_name_commands_that_parse(config):
     assert not text.startswith("//   allennlp"), "what it is comes first"
     (first, *others), _ = comments_of(config)
     assert not first.overrides
-    assert (first.variables.keys() == {"TASK", "ENCODER"}) == (config in TRANSFORMER)
+    has_variables = first.variables.keys() == {"TASK", "ENCODER"}
+    assert has_variables == (config in TRANSFORMER + STUDIES)
     for args in (first, *others):
         if hasattr(args, "param_path"):
             assert Path(args.param_path) == config
         if config.parent.name in TASKS:
             place = getattr(args, "serialization_dir", None) or args.archive_file
             assert place.startswith(f"out/{config.parent.name}/")
-    if config in SUITES:
+    if config in SUITES + STUDIES:
         assert first.func.__module__ == DistillationSuite.__module__
         assert Path(first.suite_path) == config
     else:

@@ -1,7 +1,6 @@
 // What the studies in training_configs/studies have in common: how much of each task's text they take,
 // how long they train on how many labels, what they are tested on, and their models.
 
-local runs = import 'runs.libsonnet';
 local taggers = import 'taggers.libsonnet';
 local tasks = import 'tasks.libsonnet';
 
@@ -29,21 +28,9 @@ local third = {
   },
   teacher_epochs: 12,
   size: { words: 50, characters: 16, filters: 32, hidden: 64, dropout: 0.2 },
-  // Of a transformer: the student's layers, of twice as many, and the longest input of both.
+  // Of a transformer of six layers.
   layers: 3,
-  max_length: 256,
   seeds: [1, 2, 3],
-};
-
-// AllenNLP's own embedder, which can leave out layers and weights.
-local as_transformers(task, encoder, options) = taggers.transformer_crf(task, encoder) + {
-  local tokens = {
-    type: 'pretrained_transformer_mismatched',
-    model_name: encoder,
-    max_length: task.max_length,
-  },
-  token_indexers: { tokens: tokens },
-  tagger+: { text_field_embedder: { token_embedders: { tokens: tokens + options } } },
 };
 
 {
@@ -56,7 +43,6 @@ local as_transformers(task, encoder, options) = taggers.transformer_crf(task, en
     teacher_epochs: 30,
     size: tasks.fixtures.student,
     layers: 1,
-    max_length: 512,
     seeds: [1],
     tags: bio(['LOC', 'MISC', 'ORG', 'PER']),
     title: 'fixtures',
@@ -126,11 +112,11 @@ local as_transformers(task, encoder, options) = taggers.transformer_crf(task, en
     tagger+: { encoder+: { num_layers: layers } },
   },
 
-  // All layers of a transformer, fine-tuned.
-  transformer(task, encoder): as_transformers(task, encoder, {}),
+  // All layers of a transformer.
+  transformer(task, encoder): taggers.transformer_crf(task, encoder),
 
   // Half of its layers, with random weights unless something else initialises them.
-  half_transformer(task, encoder): as_transformers(
+  half_transformer(task, encoder): taggers.transformer_crf(
     task, encoder, { load_weights: false, transformer_kwargs: { num_hidden_layers: task.layers } }
   ),
 }
