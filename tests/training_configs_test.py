@@ -33,6 +33,7 @@ TASKS = {"ud", "wikiann", "conll2002", "aspect"}
 KINDS = {"teacher", "baseline", "posterior_kd", "structural_kd", "unlabelled"}
 # These are for any task, and any transformer.
 TRANSFORMER = sorted(FOLDER.glob("transformer/*.jsonnet"))
+PAPER = sorted(FOLDER.glob("paper/*.jsonnet"))
 OBJECTIVES = FOLDER / "suites/objectives.jsonnet"
 # The corpora that a checkout cannot hold.
 needs_data = pytest.mark.skipif(
@@ -64,15 +65,23 @@ def comments_of(config):
 
 def cases():
     """Each configuration as it is, and with each of the overrides that its comments name."""
-    for config in CONFIGS:
+    for config in sorted({*CONFIGS} - {*PAPER}):
         commands, overrides = comments_of(config)
         overrides += [args.overrides for args in commands if getattr(args, "overrides", "")]
         for i, override in enumerate(["", *overrides]):
             name = named(config) + (f"-{i}" if i else "")
             yield pytest.param(config, override, config.parent.name, id=name)
-    for config in TRANSFORMER:
-        for task in sorted(TASKS):
+    for config in TRANSFORMER + PAPER:
+        # One of spans, and one that is not.
+        for task in ("ud", "wikiann"):
             yield pytest.param(config, "", task, id=f"{named(config)}-{task}")
+
+
+@pytest.mark.parametrize("config", PAPER, ids=named)
+def test_the_overrides_of_the_paper_change_something(config):
+    commands, overrides = comments_of(config)
+    for override in overrides + [args.overrides for args in commands if args.overrides]:
+        assert params_of(config, override, "conll2002") != params_of(config, "", "conll2002")
 
 
 def test_which_there_are():
@@ -80,7 +89,11 @@ def test_which_there_are():
     assert {config.stem for config in TRANSFORMER} == {
         *("baseline", "frozen", "posterior_kd", "teacher")
     }
-    others = {named(config) for config in {*CONFIGS} - {*TRANSFORMER}} - TOP
+    assert {config.stem for config in PAPER} == {
+        *("teacher", "baseline", "posterior_kd"),
+        *("fine_tuned_baseline", "fine_tuned_posterior_kd"),
+    }
+    others = {named(config) for config in {*CONFIGS} - {*TRANSFORMER, *PAPER}} - TOP
     assert others == {f"{t}/{k}" for t in TASKS for k in KINDS}
 
 
@@ -106,7 +119,7 @@ def test_the_comments_name_commands_that_parse(config):
     (first, *others), _ = comments_of(config)
     assert not first.overrides
     has_variables = first.variables.keys() == {"TASK", "ENCODER"}
-    assert has_variables == (config in TRANSFORMER + STUDIES)
+    assert has_variables == (config in TRANSFORMER + PAPER + STUDIES)
     for args in (first, *others):
         if hasattr(args, "param_path"):
             assert Path(args.param_path) == config
@@ -128,17 +141,21 @@ def test_no_two_commands_train_in_one_directory():
 
 @pytest.mark.parametrize("config", CONFIGS, ids=named)
 def test_teachers_are_where_their_command_trains_them(config):
-    params = params_of(config)
+    # The paper's commands are for this task.
+    params_of_task = functools.partial(
+        params_of, task="conll2002" if config in PAPER else "fixtures"
+    )
+    params = params_of_task(config)
     if params["model"]["type"] != "structure_kd":
         return
     teachers = params["model"]["teachers"]
     assert set(params["dataset_reader"]["languages"]) <= set(teachers)
-    if config.parent.name not in TASKS:
+    if config.parent.name not in TASKS and config not in PAPER:
         assert all(Path(path).is_file() for path in teachers.values())
         return
     (first, *_), _ = comments_of(config.with_name("teacher.jsonnet"))
     trained = Path(first.serialization_dir)
-    (own,) = params_of(config.with_name("teacher.jsonnet"))["dataset_reader"]["languages"]
+    (own,) = params_of_task(config.with_name("teacher.jsonnet"))["dataset_reader"]["languages"]
     assert trained.name == own
     for language, archive in teachers.items():
         assert Path(archive) == trained.with_name(language) / "model.tar.gz"
