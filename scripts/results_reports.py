@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "directories", nargs="*", type=Path, help="default: all in docs/results with results.json"
     )
-    found = sorted(path.parent for path in ROOT.glob(f"docs/results/*/{RESULTS_NAME}"))
+    found = sorted(path.parent for path in ROOT.glob(f"docs/results/**/{RESULTS_NAME}"))
     for directory in parser.parse_args().directories or found:
         comparison = Comparison.read(directory)
         if comparison.has_contrasts:

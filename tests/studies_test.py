@@ -4,6 +4,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from allennlp.common.checks import ConfigurationError
 
 import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common.files import read_json
@@ -72,6 +73,36 @@ def test_self_distillation(study, task, encoder, tmp_path):
     for i in (1, 2, 3):
         needs = steps[f"students/generation_{i}/seed1"].needs
         assert [step.name for step in needs] == [f"students/generation_{i - 1}/seed1"]
+
+
+@tasks
+def test_pretraining(study, task, tmp_path):
+    with pytest.raises(ConfigurationError, match="alone/transformer does not exist: pre-train it"):
+        study("pretraining", task, str(tmp_path))
+    for name in ("teacher", "alone", "student", "larger_teacher", "student_of_larger_teacher"):
+        (tmp_path / name / "transformer").mkdir(parents=True)
+    suite = study("pretraining", task, str(tmp_path))
+    # English alone is trained on, and each language is tested on once.
+    models = [*(row.config for row in suite.rows), *(x["config"] for x in suite.teachers.values())]
+    assert all(config["dataset_reader"]["languages"] == ["en"] for config in models)
+    assert list(suite.test) == ["en"]
+    assert suite.zero_shot
+    # The encoder that each starts from, and the teacher that it learns from.
+    found = {}
+    for row in suite.rows:
+        indexer = row.config["dataset_reader"]["reader"]["token_indexers"]["tokens"]
+        encoder = Path(indexer["model_name"])
+        assert encoder.parent.parent == tmp_path
+        found[row.name] = (encoder.parent.name, row.teachers)
+    assert found == {
+        "neither": ("alone", None),
+        "pretraining": ("student", None),
+        "finetuning": ("alone", "teacher"),
+        "both": ("student", "teacher"),
+        "pretraining_larger": ("student_of_larger_teacher", None),
+        "finetuning_larger": ("alone", "larger_teacher"),
+        "both_larger": ("student_of_larger_teacher", "larger_teacher"),
+    }
 
 
 class InThisProcess(Executor):

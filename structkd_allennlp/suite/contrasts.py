@@ -21,7 +21,7 @@ _Run = Tuple[str, int]
 """A row and a seed."""
 
 
-class Difference(TypedDict):
+class ContrastTest(TypedDict):
     """
     The difference between averages over languages, in points, and its test. What needs two seeds is
     `None` where there is one.
@@ -42,8 +42,8 @@ class ContrastStatistics(TypedDict):
     rows: List[str]
     against: List[str]
     by_language: Dict[str, Dict[str, float]]
-    languages: Optional[Difference]
-    zero_shot: Optional[Difference]
+    languages: Optional[ContrastTest]
+    zero_shot: Optional[ContrastTest]
 
 
 class RandomEffectsTest(NamedTuple):
@@ -165,7 +165,7 @@ def holm(p_values: Sequence[float]) -> List[float]:
     return corrected
 
 
-def _correct(differences: List[Difference]) -> None:
+def _correct(differences: List[ContrastTest]) -> None:
     corrected = holm([x["p_value"] for x in differences if x["p_value"] is not None])
     for difference, p_value in zip(differences, corrected, strict=True):
         difference["corrected_p_value"] = p_value
@@ -251,7 +251,7 @@ def _difference(
     column: Column,
     scores: Dict[_Run, Scores],
     resampled: Dict[_Run, np.ndarray],
-) -> Optional[Difference]:
+) -> Optional[ContrastTest]:
     if not seeds or not column.languages:
         return None
     by_seed = _by_seed(sides, seeds, column, scores)

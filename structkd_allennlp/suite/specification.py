@@ -49,8 +49,8 @@ class Suite(Section):
         What is tested, in the order of the table. Without any, each row is tested against the
         baseline.
     needs : `Dict[str, str]`, optional
-        By the path of a file or a directory that configurations read, such as an encoder, the
-        command that makes it.
+        By the path of a file or a directory that configurations read, such as an encoder, how to
+        make it.
 
     # Raises
 
@@ -70,9 +70,9 @@ class Suite(Section):
     needs: Dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for path, command in self.needs.items():
+        for path, remedy in self.needs.items():
             if not Path(path).exists():
-                raise ConfigurationError(f"needs: {path} does not exist: make it with\n{command}")
+                raise ConfigurationError(f"needs: {path} does not exist: {remedy}")
         if self.metric not in METRICS:
             refuse("metric", self.metric, f"use one of {', '.join(METRICS)}")
         check_test_files("test", self.test)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from structkd_allennlp.suite.comparison import Comparison, Spread, System, best_of, mean_of
-from structkd_allennlp.suite.contrasts import ContrastStatistics
+from structkd_allennlp.suite.contrasts import ContrastStatistics, ContrastTest
 from structkd_allennlp.suite.significance import CONFIDENCE, RESAMPLES, Statistics
 
 NOTHING = "–"
@@ -39,14 +39,10 @@ def contrast_tables(comparison: Comparison, contrasts: Sequence[ContrastStatisti
         ],
     )
     for contrast in contrasts:
-        rows, against = (" + ".join(contrast[side]) for side in ("rows", "against"))
-        tests.notes.append(f"{contrast['name']}: {rows} minus {against}.")
-        for title, tested in (
-            ("trained languages", contrast["languages"]),
-            ("zero-shot languages", contrast["zero_shot"]),
-        ):
-            if tested is None:
-                continue
+        tests.notes.append(
+            f"{contrast['name']}: {_mean(contrast['rows'])} minus {_mean(contrast['against'])}."
+        )
+        for title, tested in _tests_of(contrast):
             low, high = tested["low"], tested["high"]
             cells = [
                 contrast["name"],
@@ -71,6 +67,10 @@ def contrast_tables(comparison: Comparison, contrasts: Sequence[ContrastStatisti
         if any(spreads):
             by_language.rows.append([Cell(x) for x in (contrast["name"], *map(_signed, spreads))])
     return [table for table in (tests, by_language) if table.rows]
+
+
+def _mean(names: List[str]) -> str:
+    return names[0] if len(names) == 1 else f"the mean of {' and '.join(names)}"
 
 
 def _signed(spread: Optional[Spread]) -> str:
@@ -240,7 +240,7 @@ def summary(
             f"This report is partial: of {len(runs)} runs {counts['done']} done, "
             f"{counts['failed']} failed, {counts['waiting']} waiting."
         )
-    sentences += [_finding(contrast) for contrast in contrasts if contrast["languages"]]
+    sentences += _findings(contrasts)
     best = best_of(comparison.rows, comparison.average)
     if best is not None and not comparison.has_contrasts:
         sentence = (
@@ -257,18 +257,33 @@ def summary(
     return sentences + repeated_sentences(runs)
 
 
-def _finding(contrast: ContrastStatistics) -> str:
-    """A contrast in a sentence."""
-    found = []
-    for title, tested in (
-        ("trained", contrast["languages"]),
-        ("zero-shot", contrast["zero_shot"]),
-    ):
-        if tested is not None:
-            p = tested["corrected_p_value"]
-            test = "one seed, not tested" if p is None else f"p = {p_value(p)}".replace("= <", "<")
-            found.append(f"{tested['difference']:+.2f} in the {title} languages ({test})")
-    return f"{contrast['name']}: {', '.join(found)}."
+def _findings(contrasts: Sequence[ContrastStatistics]) -> List[str]:
+    """Which contrasts are told from 0."""
+    tested = {
+        f"{contrast['name']}, {title}": test
+        for contrast in contrasts
+        for title, test in _tests_of(contrast)
+        if test["corrected_p_value"] is not None
+    }
+    if not tested:
+        return ["No contrast has two seeds yet, so none is tested."] if contrasts else []
+    found = [
+        f"{name} ({test['difference']:+.2f})"
+        for name, test in tested.items()
+        if test["corrected_p_value"] is not None and test["corrected_p_value"] < 1 - CONFIDENCE
+    ]
+    return [
+        f"Of {len(tested)} tested contrasts, {len(found) or 'none'} differ from 0 with a corrected "
+        f"p below {1 - CONFIDENCE:.2g}" + (f": {'; '.join(found)}." if found else ".")
+    ]
+
+
+def _tests_of(contrast: ContrastStatistics) -> List[Tuple[str, ContrastTest]]:
+    both = (
+        ("trained languages", contrast["languages"]),
+        ("zero-shot languages", contrast["zero_shot"]),
+    )
+    return [(title, test) for title, test in both if test is not None]
 
 
 def repeated_sentences(runs: Sequence[Mapping[str, Any]]) -> List[str]:

@@ -161,6 +161,9 @@ def test_the_report(complete):
     assert "plots/contrasts.svg" in text
     assert "gain-over" not in text
     assert "best student" not in text
+    tests = [x for one in read_contrasts(complete) for x in (one["languages"], one["zero_shot"])]
+    number = sum(x["corrected_p_value"] < 0.05 for x in tests)
+    assert f"Of 6 tested contrasts, {number or 'none'} differ from 0" in text
     assert not (complete / "statistics.json").exists()
     Page((complete / "report.html").read_text(encoding="utf-8"))
 
@@ -180,7 +183,7 @@ def test_what_is_not_done_is_not_tested(tmp_path):
     write_report(tmp_path / "one")
     found = read_contrasts(tmp_path / "one")[0]["languages"]
     assert (found["low"], found["p_value"], found["corrected_p_value"]) == (None, None, None)
-    assert "one seed, not tested" in (tmp_path / "one" / "report.md").read_text()
+    assert "No contrast has two seeds yet" in (tmp_path / "one" / "report.md").read_text()
 
 
 def test_runs_that_were_evaluated_on_different_sentences(tmp_path):

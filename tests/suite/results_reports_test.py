@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 RESULTS = Path("docs/results")
-SUITES = sorted(path.parent.name for path in RESULTS.glob("*/results.json"))
+SUITES = sorted(
+    path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/results.json")
+)
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +19,8 @@ def made(tmp_path_factory):
     for name in SUITES:
         directory = root / "docs/results" / name
         directory.mkdir(parents=True)
-        for file in ("results.json", "statistics.json"):
-            shutil.copy(RESULTS / name / file, directory)
+        for file in (RESULTS / name).glob("*.json"):
+            shutil.copy(file, directory)
     spec = importlib.util.spec_from_file_location("script", "scripts/results_reports.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
@@ -40,4 +42,4 @@ def test_they_are_up_to_date(made, name):
 
 
 def test_they_are_small():
-    assert sum(path.stat().st_size for path in RESULTS.glob("*/plots/*")) < 2e6
+    assert sum(path.stat().st_size for path in RESULTS.glob("**/plots/*")) < 2e6

@@ -49,6 +49,8 @@ local third = {
     metric: 'f1-measure',
     test: by_language('fixtures/conll/{language}/test.txt', self.languages),
     zero_shot: by_language('fixtures/conll/{language}/test.txt', ['pt']),
+    // Also of languages that other studies do not take.
+    all_tests: self.test,
   },
 
   ud: tasks.ud + third {
@@ -58,6 +60,9 @@ local third = {
     dev: 'data/ud/{language}/dev.conllu#fold=1of3',
     test: by_language('data/ud/{language}/test.conllu', self.languages),
     zero_shot: by_language('data/ud/zero_shot/{language}/test.conllu', ['gl', 'nn', 'hr']),
+    all_tests: by_language(
+      'data/ud/{language}/test.conllu', ['de', 'en', 'es', 'fr', 'it', 'nl', 'pt', 'sv']
+    ),
   },
 
   wikiann: tasks.wikiann + third {
@@ -67,6 +72,7 @@ local third = {
     dev: 'data/wikiann/{language}/dev#fold=1of6',
     test: by_language('data/wikiann/{language}/test', self.languages),
     zero_shot: by_language('data/wikiann/zero_shot/{language}/test', ['pt']),
+    all_tests: by_language('data/wikiann/{language}/test', ['de', 'en', 'fr', 'nl']),
   },
 
   // The head of a suite.
@@ -119,4 +125,7 @@ local third = {
   half_transformer(task, encoder): taggers.transformer_crf(
     task, encoder, { load_weights: false, transformer_kwargs: { num_hidden_layers: task.layers } }
   ),
+
+  // What a study needs that it does not make.
+  pretrained(encoder): { [encoder]: 'pre-train it (docs/pretraining.md), or give another ENCODER' },
 }

@@ -117,5 +117,5 @@ which knows only the words of its labelled sentences.'
       for p in few
     ]
   ),
-  needs: if is_transformer then { [encoder]: '(see docs/pretraining.md)' } else {},
+  needs: if is_transformer then studies.pretrained(encoder) else {},
 }

@@ -37,5 +37,5 @@ from the one before it, with the same seed.'
   baseline: generation(0),
   contrasts: [contrast('generation %d' % i, i, 0) for i in [1, 2, 3]]
              + [contrast('generation %d rather than %d' % [i, i - 1], i, i - 1) for i in [2, 3]],
-  needs: if is_transformer then { [encoder]: '(see docs/pretraining.md)' } else {},
+  needs: if is_transformer then studies.pretrained(encoder) else {},
 }
