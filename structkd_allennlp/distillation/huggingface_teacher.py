@@ -112,12 +112,12 @@ class HuggingFaceSource(TeacherSource):
         return hashlib.sha256(own.encode()).hexdigest()
 
     def head(self) -> Head:
-        crf = self._loaded().crf
+        crf = self.loaded().crf
         return Head(crf.labels, crf.label_encoding, crf.potentials)
 
     @torch.no_grad()
     def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
-        model, tokenizer, crf, max_length = self._loaded()
+        model, tokenizer, crf, max_length = self.loaded()
         model.to(device)
         encoded = tokenizer(
             [list(words) for words, _ in sentences],
@@ -177,7 +177,7 @@ class HuggingFaceSource(TeacherSource):
             self._location = Path(found), revision
         return self._location
 
-    def _loaded(self) -> _Parts:
+    def loaded(self) -> _Parts:
         if self._parts is None:
             logger.info("loading teacher %s", self.name)
             with _named(self.name):

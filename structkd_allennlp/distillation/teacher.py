@@ -145,7 +145,7 @@ class ArchiveSource(TeacherSource):
         return archive_digest(self.name)
 
     def head(self) -> Head:
-        tagger, archive = self._loaded()
+        tagger, archive = self.loaded()
         potentials = crf_potentials(tagger).plus(constraints_of(tagger))
         labels = label_names(tagger)
         try:
@@ -160,7 +160,7 @@ class ArchiveSource(TeacherSource):
 
     @torch.no_grad()
     def emissions(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
-        tagger, archive = self._loaded()
+        tagger, archive = self.loaded()
         tagger = tagger.to(device)
         batch = Batch(
             [
@@ -183,7 +183,7 @@ class ArchiveSource(TeacherSource):
     def release(self) -> None:
         self._parts = None
 
-    def _loaded(self) -> Tuple[Tagger, Archive]:
+    def loaded(self) -> Tuple[Tagger, Archive]:
         if self._parts is None:
             logger.info("loading teacher %s", self.name)
             archive = _load(self.name)

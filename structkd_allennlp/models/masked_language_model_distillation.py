@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from structkd_allennlp.common.archive_files import ChecksWeights
 from structkd_allennlp.common.files import whole_directory
 from structkd_allennlp.common.transformer_config import max_length
+from structkd_allennlp.common.transformer_files import write_transformer
 from structkd_allennlp.data.tokenizers.pretrained import masked_lm_tokenizer
 from structkd_allennlp.distillation.interpolation import (
     ConstantInterpolation,
@@ -194,11 +195,7 @@ class MaskedLanguageModelDistillation(ChecksWeights, Model):
         if longest is not None:
             tokenizer.model_max_length = longest
         with whole_directory(directory) as new:
-            self.student.save_pretrained(str(new), safe_serialization=True)
-            tokenizer.save_pretrained(str(new))
-            for path in new.iterdir():
-                # The weights are written for their owner only; read by whoever may read the rest.
-                path.chmod(new.stat().st_mode & 0o666)
+            write_transformer(new, self.student, tokenizer)
 
     def _weight(self) -> float:
         """Lambda of this step."""

@@ -42,7 +42,8 @@ class StoredCrf(NamedTuple):
 
 def write_crf(path: Path, crf: StoredCrf) -> None:
     tensors = {
-        name: tensor.detach().cpu().float().contiguous()
+        # Copies, since safetensors refuses tensors that share memory.
+        name: tensor.detach().cpu().float().clone(memory_format=torch.contiguous_format)
         for name, tensor in zip(_NAMES, crf.potentials, strict=True)
     }
     metadata = {

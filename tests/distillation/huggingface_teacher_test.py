@@ -11,14 +11,7 @@ import pytest
 import torch
 from allennlp.common.checks import ConfigurationError
 from safetensors.torch import load_file, save_file
-from tokenizers import ByteLevelBPETokenizer  # type: ignore[import-untyped]
-from transformers import (
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-    RobertaConfig,
-    RobertaForTokenClassification,
-    RobertaTokenizerFast,
-)
+from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation import huggingface_teacher
@@ -30,7 +23,7 @@ from structkd_allennlp.distillation.teacher import ArchiveSource
 from structkd_allennlp.distillation.teachers import Teachers
 from structkd_allennlp.modules.crf_file import CRF_FILE, StoredCrf, write_crf
 from structkd_allennlp.modules.tagger_chain import Potentials
-from tests.distillation.classifiers import classifier
+from tests.distillation.classifiers import byte_level_classifier, classifier
 from tests.distillation.taggers import LABELS, student
 
 CPU = torch.device("cpu")
@@ -83,26 +76,9 @@ def test_words_have_the_scores_of_their_first_sub_words(directory, monkeypatch):
 
 def test_byte_level_sub_words(tmp_path):
     """RoBERTa's, which are others after a space."""
-    words = sorted({word for words, _ in SENTENCES for word in words})
-    trained = ByteLevelBPETokenizer()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trained.train_from_iterator([" ".join(words)], 300, special_tokens=special)
-    trained.save_model(str(tmp_path))
-    tokenizer = RobertaTokenizerFast(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
-    tokenizer.save_pretrained(str(tmp_path))
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
-    config = RobertaConfig(
-        vocab_size=len(tokenizer),
-        num_hidden_layers=1,
-        max_position_embeddings=66,
-        pad_token_id=tokenizer.pad_token_id,
-        initializer_range=1.0,
-        id2label=dict(enumerate(LABELS)),
-        **sizes,
-    )
-    RobertaForTokenClassification(config).save_pretrained(str(tmp_path))
+    byte_level_classifier(tmp_path)
     own = source(str(tmp_path))
-    assert own._loaded().max_length == 64
+    assert own.loaded().max_length == 64
     short = [Sentence(words[:5], language) for words, language in SENTENCES]
     expected = naive(str(tmp_path), short, add_prefix_space=True)
     assert_close(own.emissions(short, CPU), expected)
@@ -123,7 +99,7 @@ def test_long_sentences_are_read_in_windows(directory):
     pieces = [tokenizer.encode(word, add_special_tokens=False) for word in words]
     flat = [x for own in pieces for x in own]
     starts = [0, *accumulate(map(len, pieces[:-1]))]
-    model, size, step = windows._loaded().model, 62, 31
+    model, size, step = windows.loaded().model, 62, 31
     scores = []
     for start in range(0, len(flat), step):
         ids = [tokenizer.cls_token_id, *flat[start : start + size], tokenizer.sep_token_id]

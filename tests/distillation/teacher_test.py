@@ -81,7 +81,7 @@ def test_a_missing_archive():
 
 def test_a_reader_that_changes_the_words(tmp_path):
     source = ArchiveSource(archived(tmp_path / "t", LABELS)[0])
-    reader = source._loaded()[1].dataset_reader
+    reader = source.loaded()[1].dataset_reader
     text_to_instance = reader.text_to_instance
     reader.text_to_instance = lambda tokens, **kw: text_to_instance(tokens[:1], **kw)
     with pytest.raises(
@@ -93,7 +93,7 @@ def test_a_reader_that_changes_the_words(tmp_path):
 def test_the_model_is_frozen(tmp_path):
     source = ArchiveSource(archived(tmp_path / "t", LABELS)[0])
     head = source.head()
-    tagger, _ = source._loaded()
+    tagger, _ = source.loaded()
     assert not tagger.training
     assert not any(parameter.requires_grad for parameter in tagger.parameters())
     assert not any(potential.requires_grad for potential in head.potentials)
