@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 from itertools import accumulate
 from pathlib import Path
@@ -284,6 +285,20 @@ def test_models_that_cannot_teach(directory, tmp_path):
         source(directory, max_length=513).head()
     with pytest.raises(ConfigurationError, match=r'"max_length" is 3, and must be 4 or more'):
         source(directory, max_length=3).head()
+
+
+def test_weights_that_are_a_program(directory, tmp_path):
+    copy = Path(edited(directory, tmp_path / "t"))
+    (copy / "model.safetensors").unlink()
+
+    class Program:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "run"),)
+
+    torch.save({"classifier.bias": Program()}, copy / "pytorch_model.bin")
+    with pytest.raises(ConfigurationError, match="cannot be loaded"):
+        source(str(copy)).head()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_tokenizer_of_another_model(directory, tmp_path):

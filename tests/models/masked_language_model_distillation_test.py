@@ -196,7 +196,7 @@ def test_what_a_run_leaves_behind(tmp_path, teacher):
         assert torch.equal(loaded.state_dict()[name], weights)
     tokenizer = AutoTokenizer.from_pretrained(directory)
     assert tokenizer.get_vocab() == masked_lm_tokenizer(TOKENIZER).get_vocab()
-    assert tokenizer.model_max_length == 256
+    assert tokenizer.model_max_length == model.student.config.max_position_embeddings == 48
     embedder = PretrainedTransformerMismatchedEmbedder(str(directory))
     assert embedder.get_output_dim() == 32
     cached_transformers._clear_caches()
