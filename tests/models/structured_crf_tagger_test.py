@@ -57,6 +57,34 @@ def tensors(instances=INSTANCES, vocab=VOCAB):
     return batch.as_tensor_dict()
 
 
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        {"type": "lstm", "hidden_size": 3},
+        {"type": "lstm", "hidden_size": 3, "input_size": 5},
+        {"type": "pass_through"},
+        "pass_through",
+    ],
+)
+def test_an_encoder_finds_its_input_size(encoder):
+    model = tagger(encoder=encoder)
+    assert model.encoder.get_input_dim() == 5
+    assert torch.isfinite(model(**tensors())["loss"])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({"type": "lstm"}, "hidden_size"),
+        ({"type": "lstm", "hidden_size": 3, "input_size": 9}, "5 and 9"),
+        ({"type": "no_encoder"}, "no_encoder not in acceptable choices for encoder.type"),
+    ],
+)
+def test_encoders_that_are_refused(encoder, message):
+    with pytest.raises(ConfigurationError, match=message):
+        tagger(encoder=encoder)
+
+
 class TestStructuredCrfTagger(ModelTestCase):
     def setup_method(self):
         super().setup_method()
