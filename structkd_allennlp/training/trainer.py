@@ -59,7 +59,7 @@ class RecoverableTrainer(GradientDescentTrainer):
             torch.cuda.is_available() if device is None else int_to_device(device).type != "cpu"
         )
         # AllenNLP's own refuses it on a CPU.
-        super().__init__(*args, use_amp=use_amp and on_gpu, **kwargs)
+        super().__init__(*args, **{**kwargs, "use_amp": use_amp and on_gpu})
         self._amp = use_amp
         for module in self.model.modules():
             if use_amp and isinstance(module, CnnEncoder):
