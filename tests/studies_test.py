@@ -56,10 +56,13 @@ def test_copying(study, task, encoder, tmp_path):
         if "_text_" not in name:
             for key in ("train_data_path", "data_loader"):
                 assert row.config[key] == alone[key]
-            assert row.config["trainer"]["num_epochs"] == alone["trainer"]["num_epochs"]
+            callbacks = {"callbacks": alone["trainer"]["callbacks"]}
+            assert {**row.config["trainer"], **callbacks} == alone["trainer"]
         else:
             assert row.config["train_data_path"][0] == alone["train_data_path"]
-            assert row.config["data_loader"] == rows["random_100"].config["data_loader"]
+            all_labels = rows["random_kd_100"].config
+            for key in ("data_loader", "trainer"):
+                assert row.config[key] == all_labels[key]
     steps = steps_of(suite, tmp_path)
     for seed in suite.rows[0].seeds:
         needs = steps[f"students/copied_100/seed{seed}"].needs

@@ -63,7 +63,7 @@ local text(start, p) = distilled('text', start, p) + {
     local all = distilled('text', start, '100').config,
     data_loader: all.data_loader,
     model+: { interpolation: all.model.interpolation },
-    trainer+: { num_epochs: all.trainer.num_epochs },
+    trainer: all.trainer,
   },
 };
 local own_vocabulary(p) = row(
