@@ -1,6 +1,6 @@
 """
 Writes docs/results/SUITE/report.md and its plots from what is committed of a suite's results:
-results.json and statistics.json or contrasts.json.
+results.json with statistics.json or, where a suite has contrasts, counts.json.gz.
 
     python scripts/results_reports.py
     python scripts/results_reports.py docs/results/ud
@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from structkd_allennlp.suite.comparison import RESULTS_NAME, Comparison
-from structkd_allennlp.suite.contrasts import read_contrasts
+from structkd_allennlp.suite.contrasts import contrasts_of
 from structkd_allennlp.suite.report import Report
 from structkd_allennlp.suite.significance import read_statistics
 
@@ -28,7 +28,7 @@ def main() -> None:
     for directory in parser.parse_args().directories or found:
         comparison = Comparison.read(directory)
         if comparison.has_contrasts:
-            report = Report(comparison, {}, read_contrasts(directory))
+            report = Report(comparison, {}, contrasts_of(comparison, directory))
         else:
             report = Report(comparison, read_statistics(directory))
         report.write_markdown(directory)

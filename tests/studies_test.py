@@ -9,7 +9,6 @@ from allennlp.common.checks import ConfigurationError
 import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common.files import read_json
 from structkd_allennlp.suite import worker
-from structkd_allennlp.suite.contrasts import read_contrasts
 from structkd_allennlp.suite.executor import Executor
 from structkd_allennlp.suite.jobs import TrainJob
 from structkd_allennlp.suite.plan import plan
@@ -142,7 +141,7 @@ def test_a_small_one_from_end_to_end(study, tmp_path):
         # The teacher's second layer has no place in the student.
         assert "unused      encoder._module.weight_ih_l1" in copied
         assert "mismatched" not in copied
-    (found,) = read_contrasts(tmp_path)
+    (found,) = read_json(tmp_path / "contrasts.json")
     assert list(found["languages"]["by_seed"]) == ["1", "2"]
     assert found["zero_shot"]["p_value"] is not None
     parameters = {

@@ -8,8 +8,8 @@ import numpy as np
 from allennlp.common.checks import ConfigurationError
 from scipy import stats  # type: ignore[import-untyped]
 
-from structkd_allennlp.common.files import read_json
 from structkd_allennlp.suite.comparison import Column, Comparison, Run, Scores
+from structkd_allennlp.suite.counts import SentenceCounts
 from structkd_allennlp.suite.files import COUNTS_NAME
 from structkd_allennlp.suite.significance import CONFIDENCE, RESAMPLES
 from structkd_allennlp.training.metrics import score
@@ -107,22 +107,6 @@ def contrasts_of(comparison: Comparison, directory: Path) -> List[ContrastStatis
     return found
 
 
-def read_contrasts(directory: Path) -> List[ContrastStatistics]:
-    """
-    # Raises
-
-    `ConfigurationError` if `directory` has none.
-    """
-    path = directory / CONTRASTS_NAME
-    try:
-        return read_json(path)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{path} cannot be read ({error}): copy it from the suite's directory, where it "
-            "lies beside the report"
-        ) from error
-
-
 def random_effects_test(by_seed: Sequence[float], resampled: Sequence[float]) -> RandomEffectsTest:
     """
     Tests whether models trained with other seeds would differ on other sentences of the same kind.
@@ -180,24 +164,17 @@ def _key(run: Run) -> _Run:
 
 def _counts(runs: Iterable[Run], directory: Path) -> Dict[str, Dict[_Run, np.ndarray]]:
     """By language and run, `(sentences, 2 or 3)`."""
+    sentences = SentenceCounts(directory)
     found: Dict[str, Dict[_Run, np.ndarray]] = {}
     for run in runs:
-        path = directory / run["directory"] / COUNTS_NAME
-        try:
-            content = read_json(path)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"{path} cannot be read ({error}): run the suite again to make it"
-            ) from error
-        for language, own in content.items():
-            counts = np.asarray(own)
+        for language, counts in sentences.of(run).items():
             others = found.setdefault(language, {})
             # The last count, of gold spans or of tokens, does not depend on the model.
             for other in list(others.values())[:1]:
                 if not np.array_equal(counts[:, -1], other[:, -1]):
                     raise ConfigurationError(
-                        f"{path} counts other {language} sentences than those of another run: "
-                        "delete it and run the suite again"
+                        f"{run['directory']} was evaluated on other {language} sentences than "
+                        f"another run: delete its {COUNTS_NAME} and run the suite again"
                     )
             others[_key(run)] = counts
     return found

@@ -9,6 +9,7 @@ import jinja2
 from structkd_allennlp.common.files import write_json, write_text
 from structkd_allennlp.suite.comparison import Comparison
 from structkd_allennlp.suite.contrasts import CONTRASTS_NAME, ContrastStatistics, contrasts_of
+from structkd_allennlp.suite.counts import SentenceCounts
 from structkd_allennlp.suite.plots import plots
 from structkd_allennlp.suite.significance import STATISTICS_NAME, Statistics, statistics_of
 from structkd_allennlp.suite.tables import (
@@ -84,8 +85,8 @@ def write_report(directory: Path) -> None:
     """
     Writes `report.md` with its plots, `report.html` and `statistics.json` or, where the suite has
     contrasts, `contrasts.json` from the results of a suite, which may be partial. The last two hold
-    what is computed from the counts of single sentences, for those who have the results without the
-    counts.
+    what is computed from the counts of single sentences, and `counts.json.gz` holds these: from it
+    and the results alone, the same can be written again.
 
     # Parameters
 
@@ -98,6 +99,7 @@ def write_report(directory: Path) -> None:
     count other sentences than the baseline's.
     """
     comparison = Comparison.read(directory)
+    SentenceCounts(directory).keep_together(run for row in comparison.rows for run in row.runs)
     if comparison.has_contrasts:
         contrasts = contrasts_of(comparison, directory)
         report = Report(comparison, {}, contrasts)

@@ -9,6 +9,7 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from structkd_allennlp.common.files import read_json
 from structkd_allennlp.suite.comparison import Column, Comparison, System
+from structkd_allennlp.suite.counts import SentenceCounts
 from structkd_allennlp.suite.files import COUNTS_NAME
 from structkd_allennlp.training.metrics import score
 
@@ -54,12 +55,13 @@ def statistics_of(comparison: Comparison, directory: Path) -> Statistics:
     `ConfigurationError` if the counts of a finished run are missing, or count other sentences than
     the baseline's.
     """
-    baseline = _counts(comparison.baseline, directory)
+    sentences = SentenceCounts(directory)
+    baseline = _counts(comparison.baseline, sentences)
     statistics: Statistics = {}
     for row in comparison.rows:
         if row is comparison.baseline:
             continue
-        counts = _counts(row, directory)
+        counts = _counts(row, sentences)
         pairs = {seed: (counts[seed], baseline[seed]) for seed in counts if seed in baseline}
         for seed, (ours, theirs) in pairs.items():
             for language, own in ours.items():
@@ -214,20 +216,10 @@ def _difference(
     }
 
 
-def _counts(system: System, directory: Path) -> Dict[int, Counts]:
+def _counts(system: System, counts: SentenceCounts) -> Dict[int, Counts]:
     """By seed."""
-    counts = {}
     by_seed = {run["seed"]: run for run in system.runs if run["seed"] is not None}
-    for seed, run in sorted(by_seed.items()):
-        path = directory / run["directory"] / COUNTS_NAME
-        try:
-            content = read_json(path)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"{path} cannot be read ({error}): run the suite again to make it"
-            ) from error
-        counts[seed] = {language: np.asarray(own) for language, own in content.items()}
-    return counts
+    return {seed: counts.of(run) for seed, run in sorted(by_seed.items())}
 
 
 def _p_value(differences: np.ndarray) -> float:

@@ -356,7 +356,13 @@ def test_the_same_results_give_the_same_files(complete, tmp_path):
     write_report(copy)
     files = {path.relative_to(copy) for path in copy.rglob("*.*") if path.name != "counts.json"}
     names = {path.name for path in files if path.parent.name == ""}
-    assert names == {"report.md", "report.html", "statistics.json", "results.json"}
+    assert names == {
+        "report.md",
+        "report.html",
+        "statistics.json",
+        "results.json",
+        "counts.json.gz",
+    }
     assert len(files) > 8
     for name in files:
         assert (copy / name).read_bytes() == (complete / name).read_bytes()
