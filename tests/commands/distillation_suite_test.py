@@ -33,7 +33,7 @@ def write_suite(path):
               name: 'posterior',
               config: runs.distillation(task, { type: 'posterior' }),
               teachers: 'crf',
-              seeds: [1],
+              seeds: [1, 2],
             },
           ],
           baseline: 'baseline',
@@ -64,6 +64,7 @@ def test_suite(tmp_path, monkeypatch, capsys):
         "teachers/crf/en",
         "students/baseline/seed1",
         "students/posterior/seed1",
+        "students/posterior/seed2",
     ]
     for run in results["runs"]:
         assert run["status"] == "done"
@@ -83,13 +84,13 @@ def test_suite(tmp_path, monkeypatch, capsys):
         assert run["parameters"] > 1000
         assert [of for _, of in run["repeated"].values()] == [len(x) for x in counts.values()]
         assert run["seconds"] >= sum(epoch["seconds"] for epoch in run["epochs"]) > 0
-    teacher, _, student = results["runs"]
+    teacher, _, student, _ = results["runs"]
     assert teacher["scores"]["en"] > 0
     assert len(teacher["epochs"]) == 8
     assert [epoch["epoch"] for epoch in student["epochs"]] == [0, 1]
     assert student["epochs"][0]["lambda"] > student["epochs"][1]["lambda"]
     assert student["epochs"][0]["distillation_loss"] > 0
-    # The store was full when the student began, so it had no need of the teacher.
+    # The store was full when the students began, so they had no need of the teacher.
     log = (directory / "students/posterior/seed1.log").read_text(encoding="utf-8")
     assert "loading teacher" not in log
     assert "loading teacher" in (directory / "targets.crf.log").read_text(encoding="utf-8")
@@ -101,7 +102,7 @@ def test_suite(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     allennlp(*arguments)
     printed = capsys.readouterr().out
-    assert "3 of 3 done already" in printed
+    assert "4 of 4 done already" in printed
     assert "started" not in printed
     again = json.loads((directory / "results.json").read_text(encoding="utf-8"))
     assert again["runs"] == results["runs"]
