@@ -6,6 +6,8 @@ from typing import Any, Dict, Optional
 from structkd_allennlp.common.files import read_json
 
 RUN_NAME, COUNTS_NAME = "run.json", "counts.json"
+# Not of taggers without a distribution over label sequences, nor of runs from before there was it.
+PROBABILITIES_NAME = "probabilities.npz"
 
 
 def finished_run(directory: Path) -> Optional[Dict[str, Any]]:

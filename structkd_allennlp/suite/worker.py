@@ -18,9 +18,9 @@ from allennlp.common.plugins import import_plugins
 from allennlp.common.util import import_module_and_submodules
 from allennlp.data import DatasetReader
 from allennlp.data.data_loaders import MultiProcessDataLoader
-from allennlp.models import Model
+from allennlp.models import Model, SimpleTagger
 from allennlp.models.archival import CONFIG_NAME, load_archive
-from allennlp.nn.util import move_to_device
+from allennlp.nn.util import get_text_field_mask, move_to_device
 from allennlp_models.tagging.models.crf_tagger import CrfTagger
 
 from structkd_allennlp.common.files import read_json, write_json
@@ -29,12 +29,21 @@ from structkd_allennlp.data.dataset_readers.multilingual import MultilingualRead
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
 from structkd_allennlp.data.overlap import labelled_digests, repeated
 from structkd_allennlp.distillation.fill import fill_target_store
-from structkd_allennlp.modules.tagger_chain import label_names
-from structkd_allennlp.suite.files import COUNTS_NAME, RUN_NAME
+from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
+from structkd_allennlp.models.tagger_output import TaggerOutput
+from structkd_allennlp.modules.linear_chain import KBest, LinearChain
+from structkd_allennlp.modules.tagger_chain import chain_of, label_names, tagger_of
+from structkd_allennlp.suite.files import COUNTS_NAME, PROBABILITIES_NAME, RUN_NAME
 from structkd_allennlp.suite.jobs import TargetsJob, TrainJob, job_of
 from structkd_allennlp.suite.plan import RECORDING_CALLBACKS
 from structkd_allennlp.training.epoch_record import read_record
 from structkd_allennlp.training.metrics import score, sentence_counts
+from structkd_allennlp.training.probability_record import (
+    DEPTH,
+    ProbabilityRecord,
+    ProbabilityRecorder,
+    write_records,
+)
 from structkd_allennlp.training.trainer import read_recoveries
 
 logger = logging.getLogger(__name__)
@@ -73,7 +82,11 @@ def execute(job: TrainJob) -> None:
     epochs = [_epoch(epoch, job.metric) for epoch in read_record(directory)]
     # Runs from before there was `epochs.json` have their epochs in the record already.
     run["epochs"] = epochs or run.get("epochs", [])
-    counts = evaluate(directory, job.tests, job.metric)
+    counts, probabilities = evaluate(directory, job.tests, job.metric)
+    # What an earlier evaluation, on other files, has left.
+    (directory / PROBABILITIES_NAME).unlink(missing_ok=True)
+    if probabilities:
+        write_records(directory / PROBABILITIES_NAME, probabilities)
     write_json(directory / COUNTS_NAME, counts, indent=None)
     run |= asdict(job.entry)
     run["repeated"] = repeated_tests(job)
@@ -144,14 +157,29 @@ def _validation(metrics: Dict[str, Any], prefix: str, metric: str) -> Optional[f
     return None
 
 
-def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Dict[str, Counts]:
-    """By language, the counts of the sentences of its test file, in the order of the file."""
+def evaluate(
+    directory: Path, tests: Dict[str, str], metric: str
+) -> Tuple[Dict[str, Counts], Dict[str, ProbabilityRecord]]:
+    """
+    By language, the counts of the sentences of its test file, in the order of the file, and what
+    their probabilities were. There are none of the latter for taggers other than a
+    `structured_crf_tagger`, alone or as a student, and a `simple_tagger`.
+    """
     path = directory / "model.tar.gz"
     archive = load_archive(path, cuda_device=_cuda_device(), overrides=without_limits(path))
     model, reader = archive.model.eval(), archive.validation_dataset_reader
-    return {
-        language: _count(model, reader, language, tests[language], metric) for language in tests
-    }
+    tagger = getattr(model, "student", model)
+    if isinstance(tagger, StructuredCrfTagger):
+        tagger.top_k = max(tagger.top_k, DEPTH)
+    counts, records = {}, {}
+    for language, test in tests.items():
+        recorder = None
+        if isinstance(tagger, (StructuredCrfTagger, SimpleTagger)):
+            recorder = ProbabilityRecorder(label_names(tagger), spans=metric != "accuracy")
+        counts[language] = _count(model, reader, language, test, metric, recorder)
+        if recorder is not None:
+            records[language] = recorder.record()
+    return counts, records
 
 
 def repeated_tests(job: TrainJob) -> Dict[str, Tuple[int, int]]:
@@ -182,7 +210,14 @@ def _location(reader: DatasetReader, language: str, path: str) -> str:
 
 
 @torch.no_grad()
-def _count(model: Model, reader: DatasetReader, language: str, path: str, metric: str) -> Counts:
+def _count(
+    model: Model,
+    reader: DatasetReader,
+    language: str,
+    path: str,
+    metric: str,
+    recorder: Optional[ProbabilityRecorder],
+) -> Counts:
     location = _location(reader, language, path)
     loader = MultiProcessDataLoader(reader, location, batch_size=32, shuffle=False)
     loader.index_with(model.vocab)
@@ -192,7 +227,12 @@ def _count(model: Model, reader: DatasetReader, language: str, path: str, metric
     for batch in loader:
         # The loss is not needed, and the model may never have seen some of these labels.
         batch.pop("tags", None)
-        predicted = _predicted(model, move_to_device(batch, device))
+        batch = move_to_device(batch, device)
+        output = model(**batch)
+        if recorder is not None:
+            gold_tags = [sentence.get("tags") for sentence in batch["metadata"]]
+            recorder(*_distribution(model, batch, output), gold_tags)
+        predicted = _predicted(model, output)
         for sentence, tags in zip(batch["metadata"], predicted, strict=True):
             if "tags" in sentence:
                 gold = sentence["tags"]
@@ -201,11 +241,22 @@ def _count(model: Model, reader: DatasetReader, language: str, path: str, metric
     return counts
 
 
-def _predicted(model: Model, batch: Dict[str, Any]) -> List[List[str]]:
-    output = model(**batch)
+def _distribution(
+    model: Model, batch: Dict[str, Any], output: Dict[str, Any]
+) -> Tuple[LinearChain, KBest]:
+    """The tagger's, and its best sequences, of which the first is the prediction."""
+    if isinstance(output, TaggerOutput):
+        return output.chain, KBest(output["top_k_paths"], output["top_k_scores"])
+    # Its transitions, zeros, are on the CPU.
+    logits, mask = output["logits"].cpu(), get_text_field_mask(batch["tokens"]).cpu()
+    chain = chain_of(tagger_of(model), logits, mask, constrained=False)
+    return chain, chain.k_best(DEPTH)
+
+
+def _predicted(model: Model, output: Dict[str, Any]) -> List[List[str]]:
     tagger = getattr(model, "student", model)
     if isinstance(tagger, CrfTagger):
-        # Skips the probabilities, which take longer than the tags.
+        # Skips what is made for people, which takes longer than the tags.
         names = label_names(tagger)
         return [[names[label] for label in path] for path in output["tags"]]
     tags: Any = model.make_output_human_readable(output)["tags"]

@@ -76,8 +76,8 @@ def test_predict(tmp_path, monkeypatch, archive):
 
 
 def test_a_suite(archive):
-    counts = worker.evaluate(archive.parent, {"en": DEV}, "f1-measure")
-    assert len(counts["en"]) == ALL
+    counts, probabilities = worker.evaluate(archive.parent, {"en": DEV}, "f1-measure")
+    assert len(counts["en"]) == len(probabilities["en"].gold_nll) == ALL
 
 
 @pytest.mark.parametrize(

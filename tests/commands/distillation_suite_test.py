@@ -11,6 +11,7 @@ from allennlp.commands.evaluate import evaluate_from_archive
 from allennlp.common.util import SigTermReceived
 
 from structkd_allennlp.commands import distillation_suite as command
+from structkd_allennlp.training.probability_record import read_records
 
 TEST = "fixtures/conll/{}/test.txt"
 
@@ -78,6 +79,10 @@ def test_suite(tmp_path, monkeypatch, capsys):
             correct, predicted, gold = map(sum, zip(*counts[language], strict=True))
             assert 200 * correct / max(1, predicted + gold) == pytest.approx(expected)
             assert run["scores"][language] == pytest.approx(expected)
+        records = read_records(own / "probabilities.npz")
+        assert {x: len(r.tokens) for x, r in records.items()} == {
+            x: len(sentences) for x, sentences in counts.items()
+        }
         metrics = json.loads((own / "metrics.json").read_text(encoding="utf-8"))
         assert run["dev"] == pytest.approx(100 * metrics["best_validation_f1-measure/macro"])
         assert run["archive_bytes"] == (own / "model.tar.gz").stat().st_size
