@@ -1,6 +1,7 @@
 """
 Writes docs/results/SUITE/report.md and its plots from what is committed of a suite's results:
-results.json with statistics.json or, where a suite has contrasts, counts.json.gz.
+results.json with statistics.json or, where a suite has contrasts, counts.json.gz, and
+probabilities.json, if there is one.
 
     python scripts/results_reports.py
     python scripts/results_reports.py docs/results/ud
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from structkd_allennlp.suite.comparison import RESULTS_NAME, Comparison
 from structkd_allennlp.suite.contrasts import contrasts_of
+from structkd_allennlp.suite.probabilities import probabilities_of
 from structkd_allennlp.suite.report import Report
 from structkd_allennlp.suite.significance import read_statistics
 
@@ -27,10 +29,13 @@ def main() -> None:
     found = sorted(path.parent for path in ROOT.glob(f"docs/results/**/{RESULTS_NAME}"))
     for directory in parser.parse_args().directories or found:
         comparison = Comparison.read(directory)
+        probabilities = probabilities_of(comparison, directory)
         if comparison.has_contrasts:
-            report = Report(comparison, {}, contrasts_of(comparison, directory))
+            report = Report(
+                comparison, {}, contrasts_of(comparison, directory), probabilities=probabilities
+            )
         else:
-            report = Report(comparison, read_statistics(directory))
+            report = Report(comparison, read_statistics(directory), probabilities=probabilities)
         report.write_markdown(directory)
 
 

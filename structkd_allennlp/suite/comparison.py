@@ -246,7 +246,7 @@ class Comparison:
         for language in self.suite["languages"] + self.suite["zero_shot"]:
             own = [run for run in planned if run["language"] == language]
             concerned = own if language in self.suite["languages"] else planned
-            done = _done(concerned)
+            done = [run for run in _done(concerned) if language in run["scores"]]
             if done and len(done) == len(concerned):
                 merged[language] = statistics.fmean(run["scores"][language] for run in done)
         return System(name, planned, {None: merged} if merged else {})

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import jinja2
 
@@ -11,6 +11,12 @@ from structkd_allennlp.suite.comparison import Comparison
 from structkd_allennlp.suite.contrasts import CONTRASTS_NAME, ContrastStatistics, contrasts_of
 from structkd_allennlp.suite.counts import SentenceCounts
 from structkd_allennlp.suite.plots import plots
+from structkd_allennlp.suite.probabilities import (
+    FIGURES_NAME,
+    Probabilities,
+    probabilities_of,
+)
+from structkd_allennlp.suite.probability_tables import probability_tables
 from structkd_allennlp.suite.significance import STATISTICS_NAME, Statistics, statistics_of
 from structkd_allennlp.suite.tables import (
     contrast_tables,
@@ -32,6 +38,7 @@ class Report:
     statistics : `Statistics`
         Its tests of significance against the baseline; none where there are contrasts.
     contrasts : `Sequence[ContrastStatistics]`, optional
+    probabilities : `Probabilities`, optional
     """
 
     def __init__(
@@ -39,6 +46,7 @@ class Report:
         comparison: Comparison,
         statistics: Statistics,
         contrasts: Sequence[ContrastStatistics] = (),
+        probabilities: Optional[Probabilities] = None,
     ) -> None:
         self._plots = plots(comparison, contrasts)
         if comparison.has_contrasts:
@@ -53,6 +61,7 @@ class Report:
             "summary": summary(comparison, statistics, contrasts),
             "tables": [
                 *tables,
+                *probability_tables(comparison, probabilities or {}),
                 cost_table(comparison),
             ],
             "plots": self._plots,
@@ -86,7 +95,8 @@ def write_report(directory: Path) -> None:
     Writes `report.md` with its plots, `report.html` and `statistics.json` or, where the suite has
     contrasts, `contrasts.json` from the results of a suite, which may be partial. The last two hold
     what is computed from the counts of single sentences, and `counts.json.gz` holds these: from it
-    and the results alone, the same can be written again.
+    and the results alone, the same can be written again. Where the runs have records of their
+    probabilities, `probabilities.json` has what they come to, and is needed for that too.
 
     # Parameters
 
@@ -96,17 +106,20 @@ def write_report(directory: Path) -> None:
     # Raises
 
     `ConfigurationError` if there are no results, or if the counts of a finished run are missing or
-    count other sentences than the baseline's.
+    count other sentences than the baseline's, or its probabilities are broken.
     """
     comparison = Comparison.read(directory)
     SentenceCounts(directory).keep_together(run for row in comparison.rows for run in row.runs)
+    probabilities = probabilities_of(comparison, directory)
+    if probabilities:
+        write_json(directory / FIGURES_NAME, probabilities)
     if comparison.has_contrasts:
         contrasts = contrasts_of(comparison, directory)
-        report = Report(comparison, {}, contrasts)
+        report = Report(comparison, {}, contrasts, probabilities)
         write_json(directory / CONTRASTS_NAME, contrasts)
     else:
         statistics = statistics_of(comparison, directory)
-        report = Report(comparison, statistics)
+        report = Report(comparison, statistics, probabilities=probabilities)
         write_json(directory / STATISTICS_NAME, statistics)
     report.write_markdown(directory)
     report.write_page(directory)

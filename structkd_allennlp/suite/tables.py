@@ -93,7 +93,7 @@ def plain_scores_table(comparison: Comparison) -> Table:
     )
     for system in comparison.systems:
         spreads = [system.spread(column) for column in comparison.columns]
-        texts = [system.name, _seeds(system), *(str(x or NOTHING) for x in spreads)]
+        texts = [system.name, seeds_of(system), *(str(x or NOTHING) for x in spreads)]
         table.rows.append([Cell(text) for text in texts])
     return table
 
@@ -208,7 +208,7 @@ def cost_table(comparison: Comparison) -> Table:
         cells = [
             system.name,
             f"{len(runs)} of {len(system.planned)}",
-            _seeds(system),
+            seeds_of(system),
             NOTHING if parameters is None else f"{parameters:,.0f}",
             NOTHING if size is None else f"{size:.1f}",
             NOTHING if seconds is None else duration(seconds),
@@ -221,7 +221,7 @@ def cost_table(comparison: Comparison) -> Table:
     return table
 
 
-def _seeds(system: System) -> str:
+def seeds_of(system: System) -> str:
     """Those of its finished runs."""
     seeds = sorted(run["seed"] for run in system.runs if run["seed"] is not None)
     return ", ".join(map(str, seeds)) or NOTHING

@@ -1,0 +1,233 @@
+"""The probabilities of a suite's taggers: from records of sentences to tables of the report."""
+
+import itertools
+import shutil
+from statistics import fmean
+
+import numpy as np
+import pytest
+from allennlp.common.checks import ConfigurationError
+
+from structkd_allennlp.common.files import read_json
+from structkd_allennlp.suite.probabilities import figures_of
+from structkd_allennlp.suite.report import write_report
+from structkd_allennlp.training.probability_record import (
+    ProbabilityRecord,
+    read_records,
+    write_records,
+)
+from tests.suite.report_test import expected_cell, tables_of
+from tests.suite.synthetic import make_results
+
+TRAINED, ZERO_SHOT = "Probabilities, all languages", "Probabilities, zero-shot languages"
+
+
+def random_record(rng, sentences, entities=True):
+    tokens = rng.integers(1, 6, sentences)
+    found = rng.integers(0, 3, sentences) * entities
+    predicted = rng.random(found.sum()) < 0.7
+    return ProbabilityRecord(
+        gold_nll=rng.exponential(2, sentences).astype(np.float32),
+        predicted_nll=rng.exponential(1, sentences).astype(np.float32),
+        gold_rank=rng.integers(0, 11, sentences).astype(np.uint8),
+        brier=(tokens * rng.random(sentences)).astype(np.float32),
+        tokens=tokens.astype(np.uint32),
+        token_probability=rng.integers(0, 10001, tokens.sum()).astype(np.uint16),
+        token_correct=rng.random(tokens.sum()) < 0.6,
+        entities=found.astype(np.uint32),
+        entity_probability=rng.integers(0, 10001, found.sum()).astype(np.uint16),
+        entity_predicted=predicted,
+        # What is not predicted is there because it is gold.
+        entity_gold=~predicted | (rng.random(found.sum()) < 0.5),
+    )
+
+
+def with_records(directory, without=(), **options):
+    results = make_results(directory, **options)
+    rng = np.random.default_rng(1)
+    for run in results["runs"]:
+        if run["status"] == "done" and run["directory"] not in without:
+            entities = options.get("metric") != "accuracy"
+            records = {x: random_record(rng, 60, entities) for x in run["scores"]}
+            write_records(directory / run["directory"] / "probabilities.npz", records)
+    return results
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("complete")
+    with_records(directory)
+    write_report(directory)
+    return directory
+
+
+def test_figures():
+    """Against loops over sentences, tokens and entities."""
+    rng = np.random.default_rng(0)
+    record = random_record(rng, 50)
+    record.gold_nll[:3] = np.inf
+    counts = rng.integers([0, 3, 3], [4, 7, 7], (50, 3))
+    values = {name: figure.value for name, figure in figures_of(record, counts).items()}
+    assert values["nll"] == pytest.approx(fmean(record.gold_nll[3:].tolist()))
+    assert values["impossible"] == 3 / 50
+    assert values["token_brier"] == pytest.approx(record.brier.sum() / record.tokens.sum())
+    probabilities = record.entity_probability / 10000
+    squares = [
+        (1 - p) ** 2 if gold else p**2
+        for p, gold in zip(probabilities, record.entity_gold, strict=True)
+    ]
+    assert values["entity_brier"] == pytest.approx(fmean(squares))
+    for k in (1, 5, 10):
+        share = fmean(0 < rank <= k for rank in record.gold_rank.tolist())
+        assert values[f"gold_in_{k}"] == pytest.approx(share)
+    for coverage in (100, 80, 50):
+        ranked = sorted(zip(record.predicted_nll, counts.tolist(), strict=True))
+        kept = [own for _, own in ranked[: coverage // 2]]
+        correct, predicted, gold = map(sum, zip(*kept, strict=True))
+        expected = 2 * correct / (predicted + gold)
+        assert values[f"selective_{coverage}"] == pytest.approx(expected)
+    for kind, chances, right in (
+        ("token", record.token_probability / 10000, record.token_correct),
+        (
+            "entity",
+            probabilities[record.entity_predicted],
+            record.entity_gold[record.entity_predicted],
+        ),
+    ):
+        order = np.argsort(chances)
+        n = len(order)
+        edges = [-(-n * b // 10) for b in range(11)]
+        expected = sum(
+            abs(right[own].sum() - chances[own].sum()) / n
+            for own in (order[a:b] for a, b in itertools.pairwise(edges))
+        )
+        assert values[f"{kind}_calibration_error"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_perfect_probabilities():
+    """Who is always certain and right."""
+    n, every = 20, np.ones(20, dtype=bool)
+    zeros, ones = np.zeros(n), np.ones(n, dtype=int)
+    record = ProbabilityRecord(
+        zeros, zeros, ones, zeros, ones, 10000 * ones, every, ones, 10000 * ones, every, every
+    )
+    values = {name: x.value for name, x in figures_of(record, np.ones((n, 3))).items()}
+    for name, value in values.items():
+        assert value == (1 if name.startswith(("gold", "selective")) else 0), name
+
+
+def test_tables(complete):
+    tables = tables_of(complete)
+    names = ["teachers (crf)", "baseline", "emission", "posterior"]
+    assert list(tables[TRAINED]) == list(tables[ZERO_SHOT]) == names
+    assert list(tables[TRAINED]["baseline"]) == [
+        "seeds",
+        "NLL",
+        "ECE tokens",
+        "Brier tokens",
+        "ECE entities",
+        "Brier entities",
+        "gold is best",
+        "gold in 5 best",
+        "gold in 10 best",
+        "F1 at 80%",
+    ]
+    row = complete / "students/emission"
+    seeds = [read_records(row / f"seed{seed}/probabilities.npz") for seed in (1, 2)]
+    for title, languages in ((TRAINED, ("de", "en")), (ZERO_SHOT, ("pt",))):
+        cells = tables[title]["emission"]
+        assert cells["seeds"] == "1, 2"
+        expected = [fmean(x[y].gold_nll.astype(float).mean() for y in languages) for x in seeds]
+        assert cells["NLL"] == expected_cell(expected)
+        expected = [fmean((x[y].gold_rank == 1).mean() for y in languages) for x in seeds]
+        assert cells["gold is best"] == expected_cell([100 * x for x in expected])
+    # Of the first language's ensemble, the mean; each language by its own.
+    records = {
+        language: [
+            read_records(complete / f"teachers/crf/{path}/probabilities.npz")[language]
+            for path in paths
+        ]
+        for language, paths in {"de": ["de/0", "de/1"], "en": ["en"]}.items()
+    }
+    expected = fmean(
+        fmean(x.gold_nll.astype(float).mean() for x in own) for own in records.values()
+    )
+    assert tables[TRAINED]["teachers (crf)"]["NLL"] == expected_cell([expected])
+    page = (complete / "report.html").read_text(encoding="utf-8")
+    assert TRAINED in page
+
+
+def test_selective_scores_at_full_coverage_are_the_scores(complete):
+    results, values = (read_json(complete / f"{x}.json") for x in ("results", "probabilities"))
+    assert len(values) == len(results["runs"])
+    for run in results["runs"]:
+        for language, score in run["scores"].items():
+            own = values[run["directory"]][language]
+            assert 100 * own["selective_100"] == pytest.approx(score)
+            assert 0 < own["risk_coverage_area"] < 1
+
+
+def test_what_is_kept_is_enough(complete, tmp_path):
+    for name in ("results.json", "counts.json.gz", "probabilities.json"):
+        shutil.copy(complete / name, tmp_path)
+    write_report(tmp_path)
+    for name in ("probabilities.json", "report.md"):
+        assert (tmp_path / name).read_bytes() == (complete / name).read_bytes()
+
+
+def test_parts_of_speech(tmp_path):
+    with_records(tmp_path, metric="accuracy", seeds=(1,), zero_shot=())
+    write_report(tmp_path)
+    tables = tables_of(tmp_path)
+    assert ZERO_SHOT not in tables
+    assert [x for x in tables[TRAINED]["posterior"] if "entities" in x or "F1" in x] == []
+    assert "–" not in tables[TRAINED]["posterior"].values()
+    assert "entit" not in (tmp_path / "report.md").read_text(encoding="utf-8").replace(
+        "Synthetic named entities", ""
+    )
+
+
+def test_results_without_records(tmp_path):
+    """Those of before there were any."""
+    make_results(tmp_path, seeds=(1,))
+    write_report(tmp_path)
+    assert not [title for title in tables_of(tmp_path) if title.startswith("Prob")]
+    assert not (tmp_path / "probabilities.json").exists()
+
+
+def test_some_runs_without_records(tmp_path):
+    without = ["students/posterior/seed2", "students/emission/seed1", "students/emission/seed2"]
+    with_records(tmp_path, without)
+    path = tmp_path / "students/baseline/seed1/probabilities.npz"
+    records = read_records(path)
+    records["en"].gold_nll[:6] = np.inf
+    records["pt"].gold_nll[:] = np.inf
+    write_records(path, records)
+    write_report(tmp_path)
+    tables = tables_of(tmp_path)
+    assert list(tables[TRAINED]) == ["teachers (crf)", "baseline", "posterior"]
+    assert tables[TRAINED]["posterior"]["seeds"] == "1"
+    assert "±" in tables[TRAINED]["baseline"]["NLL"]
+    # Where no gold sequence is possible, there is no NLL to take the mean of.
+    assert "±" not in tables[ZERO_SHOT]["baseline"]["NLL"]
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "Of emission, 2 of 2 runs have no record of their probabilities." in text
+    assert "Of posterior, 1 of 2 runs" in text
+    assert "baseline cannot give the gold sequences of up to 100.0% of the sentences" in text
+    # What another evaluation has left is of no account.
+    path.unlink()
+    write_report(tmp_path)
+    assert tables_of(tmp_path)[TRAINED]["baseline"]["seeds"] == "2"
+
+
+def test_records_that_cannot_be(tmp_path):
+    with_records(tmp_path, seeds=(1,))
+    path = tmp_path / "students/posterior/seed1/probabilities.npz"
+    records = read_records(path)
+    rng = np.random.default_rng(0)
+    write_records(path, {**records, "de": random_record(rng, 59)})
+    with pytest.raises(ConfigurationError, match=r"counts of 60 de .* probabilities of 59: delete"):
+        write_report(tmp_path)
+    path.write_bytes(b"PK")
+    with pytest.raises(ConfigurationError, match=r"seed1/probabilities.npz cannot be read"):
+        write_report(tmp_path)
