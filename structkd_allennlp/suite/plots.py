@@ -13,6 +13,7 @@ from structkd_allennlp.distillation.objectives import DistillationObjective, Top
 from structkd_allennlp.suite import svg
 from structkd_allennlp.suite.comparison import Comparison, Run, Spread, System, mean_of
 from structkd_allennlp.suite.contrasts import ContrastStatistics
+from structkd_allennlp.suite.probabilities import COVERAGES, Curves
 from structkd_allennlp.suite.significance import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -65,20 +66,28 @@ Style = Dict[str, Any]
 """A system's colour, marker and line, the same in every plot."""
 
 
-def plots(comparison: Comparison, contrasts: Sequence[ContrastStatistics] = ()) -> List[Plot]:
+def plots(
+    comparison: Comparison,
+    contrasts: Sequence[ContrastStatistics] = (),
+    curves: Optional[Curves] = None,
+) -> List[Plot]:
     """All plots that there are results for."""
     import matplotlib
 
     with matplotlib.rc_context(SETTINGS):
-        return _Plots(comparison, contrasts).all()
+        return _Plots(comparison, contrasts, curves).all()
 
 
 class _Plots:
     def __init__(
-        self, comparison: Comparison, contrasts: Sequence[ContrastStatistics] = ()
+        self,
+        comparison: Comparison,
+        contrasts: Sequence[ContrastStatistics] = (),
+        curves: Optional[Curves] = None,
     ) -> None:
         self.comparison = comparison
         self.tested = contrasts
+        self.curves = curves or {}
         self.others = [row for row in comparison.rows if row is not comparison.baseline]
         self.styles: Dict[str, Style] = {
             comparison.baseline.name: {"color": "black", "marker": "D", "linestyle": "-"}
@@ -100,6 +109,7 @@ class _Plots:
             self.scores(),
             *([] if self.comparison.has_contrasts else [self.gains()]),
             self.k_analysis(),
+            self.selective(),
             self.learning_curves(),
             self.against(
                 "Score against model size",
@@ -236,6 +246,22 @@ class _Plots:
         return _plot(
             "Number of sequences k",
             "Score on average over the languages; mean and standard deviation over seeds.",
+            figures,
+        )
+
+    def selective(self) -> Plot:
+        figures: Dict[str, Figure] = {}
+        for title, curves in self.curves.items():
+            figure, axes = _figure(4.8, 4.4)
+            for name, means in curves.items():
+                axes.plot(COVERAGES, means, label=name, **self.styles[name] | {"markersize": 4})
+            axes.set(title=title, xlabel="sentences covered, %", ylabel=self.comparison.metric)
+            _legend(figure, axes)
+            figures[title] = figure
+        return _plot(
+            "Score of the most confident sentences",
+            "Score of those sentences alone whose predicted sequence is most probable, on average "
+            "over the languages; mean over seeds.",
             figures,
         )
 

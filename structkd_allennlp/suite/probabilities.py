@@ -180,3 +180,26 @@ def shown(comparison: Comparison) -> List[Shown]:
     ]
     columns.append(Shown("selective_80", f"{comparison.metric} at 80%"))
     return columns
+
+
+Curves = Dict[str, Dict[str, List[float]]]
+"""By kind of languages and system, the mean score at each of `COVERAGES`."""
+
+
+def selective_curves(comparison: Comparison, probabilities: Probabilities) -> Curves:
+    """Averages over the languages, and means over the seeds, in percent."""
+    by_coverage = [comparison_by(comparison, probabilities, f"selective_{x}") for x in COVERAGES]
+    columns = {
+        "trained languages": comparison.average,
+        "zero-shot languages": comparison.zero_shot_average,
+    }
+    curves: Curves = {}
+    for title, column in columns.items():
+        if not column.languages:
+            continue
+        # The systems of every comparison are the same, in the same order.
+        for systems in zip(*(one.systems for one in by_coverage), strict=True):
+            means = [x.mean for system in systems if (x := system.spread(column))]
+            if len(means) == len(COVERAGES):
+                curves.setdefault(title, {})[systems[0].name] = means
+    return curves

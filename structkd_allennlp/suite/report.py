@@ -15,6 +15,7 @@ from structkd_allennlp.suite.probabilities import (
     FIGURES_NAME,
     Probabilities,
     probabilities_of,
+    selective_curves,
 )
 from structkd_allennlp.suite.probability_tables import probability_tables
 from structkd_allennlp.suite.significance import STATISTICS_NAME, Statistics, statistics_of
@@ -48,7 +49,9 @@ class Report:
         contrasts: Sequence[ContrastStatistics] = (),
         probabilities: Optional[Probabilities] = None,
     ) -> None:
-        self._plots = plots(comparison, contrasts)
+        probabilities = probabilities or {}
+        curves = selective_curves(comparison, probabilities)
+        self._plots = plots(comparison, contrasts, curves)
         if comparison.has_contrasts:
             tables = [*contrast_tables(comparison, contrasts), plain_scores_table(comparison)]
         else:
@@ -61,7 +64,7 @@ class Report:
             "summary": summary(comparison, statistics, contrasts),
             "tables": [
                 *tables,
-                *probability_tables(comparison, probabilities or {}),
+                *probability_tables(comparison, probabilities),
                 cost_table(comparison),
             ],
             "plots": self._plots,

@@ -9,7 +9,8 @@ import pytest
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json
-from structkd_allennlp.suite.probabilities import figures_of
+from structkd_allennlp.suite.comparison import Comparison
+from structkd_allennlp.suite.probabilities import figures_of, selective_curves
 from structkd_allennlp.suite.report import write_report
 from structkd_allennlp.training.probability_record import (
     ProbabilityRecord,
@@ -165,6 +166,24 @@ def test_selective_scores_at_full_coverage_are_the_scores(complete):
             own = values[run["directory"]][language]
             assert 100 * own["selective_100"] == pytest.approx(score)
             assert 0 < own["risk_coverage_area"] < 1
+
+
+def test_curves(complete):
+    comparison = Comparison.read(complete)
+    values = read_json(complete / "probabilities.json")
+    curves = selective_curves(comparison, values)
+    assert list(curves) == ["trained languages", "zero-shot languages"]
+    for title, languages in zip(curves, (("de", "en"), ("pt",)), strict=True):
+        assert list(curves[title]) == [system.name for system in comparison.systems]
+        for i, coverage in enumerate((100, 90, 80, 70, 60, 50)):
+            expected = fmean(
+                100 * values[f"students/emission/seed{seed}"][x][f"selective_{coverage}"]
+                for seed in (1, 2)
+                for x in languages
+            )
+            assert curves[title]["emission"][i] == pytest.approx(expected)
+    plot = (complete / "plots/score-of-the-most-confident-sentences.svg").read_text()
+    assert plot.count("sentences covered, %") == 2
 
 
 def test_what_is_kept_is_enough(complete, tmp_path):
