@@ -2,13 +2,13 @@
 
 from pathlib import Path
 from statistics import fmean
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
 
 import numpy as np
 from allennlp.common.checks import ConfigurationError
 from scipy import stats  # type: ignore[import-untyped]
 
-from structkd_allennlp.suite.comparison import Column, Comparison, Run, Scores
+from structkd_allennlp.suite.comparison import Column, Comparison, ContrastSummary, Run, Scores
 from structkd_allennlp.suite.counts import SentenceCounts
 from structkd_allennlp.suite.files import COUNTS_NAME
 from structkd_allennlp.suite.significance import CONFIDENCE, RESAMPLES
@@ -19,6 +19,9 @@ _RESAMPLES_AT_A_TIME = 100
 
 _Run = Tuple[str, int]
 """A row and a seed."""
+
+Parts = Dict[str, Dict[_Run, np.ndarray]]
+"""By language and run, what each sentence adds to the sums: `(sentences, quantities)`."""
 
 
 class ContrastTest(TypedDict):
@@ -72,14 +75,46 @@ def contrasts_of(comparison: Comparison, directory: Path) -> List[ContrastStatis
     those of another.
     """
     contrasts = comparison.suite.get("contrasts", [])
+    runs = runs_of(comparison, contrasts)
+    found = differences(comparison, contrasts, runs, _counts(runs, directory), score, 100)
+    correct(found)
+    return found
+
+
+def runs_of(comparison: Comparison, contrasts: Sequence[ContrastSummary]) -> List[Run]:
+    """Those that are done, of the rows that take part in contrasts."""
     used = {name for one in contrasts for name in (*one["rows"], *one["against"])}
-    runs = [run for row in comparison.rows if row.name in used for run in row.runs]
-    counts = _counts(runs, directory)
+    return [run for row in comparison.rows if row.name in used for run in row.runs]
+
+
+def differences(
+    comparison: Comparison,
+    contrasts: Sequence[ContrastSummary],
+    runs: Sequence[Run],
+    parts: Parts,
+    of: Callable[[np.ndarray], np.ndarray],
+    scale: float,
+) -> List[ContrastStatistics]:
+    """
+    Tests contrasts of any figure that is a function of sums over sentences; p-values are not
+    corrected.
+
+    # Parameters
+
+    runs : `Sequence[Run]`
+        Of the rows that take part, each with the values of the figure as its `scores`.
+    parts : `Parts`
+        Of the same runs.
+    of : `Callable[[np.ndarray], np.ndarray]`
+        From the sums, `(..., quantities)`, to the figure, `(...)`.
+    scale : `float`
+        What the scores are of it.
+    """
     resampled = {
-        column.title: _resampled(counts, column)
+        column.title: _resampled(parts, column, of, scale)
         for column in (comparison.average, comparison.zero_shot_average)
     }
-    scores = {_key(run): run["scores"] for run in runs}
+    scores = {run_key(run): run["scores"] for run in runs}
     found: List[ContrastStatistics] = []
     for one in contrasts:
         sides = (one["rows"], one["against"])
@@ -102,8 +137,6 @@ def contrasts_of(comparison: Comparison, directory: Path) -> List[ContrastStatis
                 "zero_shot": zero_shot,
             }
         )
-    tested = [x for one in found for x in (one["languages"], one["zero_shot"]) if x is not None]
-    _correct([x for x in tested if x["p_value"] is not None])
     return found
 
 
@@ -149,23 +182,25 @@ def holm(p_values: Sequence[float]) -> List[float]:
     return corrected
 
 
-def _correct(differences: List[ContrastTest]) -> None:
-    corrected = holm([x["p_value"] for x in differences if x["p_value"] is not None])
-    for difference, p_value in zip(differences, corrected, strict=True):
-        difference["corrected_p_value"] = p_value
+def correct(contrasts: Sequence[ContrastStatistics]) -> None:
+    """Corrects (Holm) their p-values for the number of them, trained and zero-shot."""
+    tested = [x for one in contrasts for x in (one["languages"], one["zero_shot"]) if x is not None]
+    tested = [x for x in tested if x["p_value"] is not None]
+    corrected = holm([x["p_value"] for x in tested if x["p_value"] is not None])
+    for one, p_value in zip(tested, corrected, strict=True):
+        one["corrected_p_value"] = p_value
 
 
-def _key(run: Run) -> _Run:
+def run_key(run: Run) -> _Run:
     row, seed = run["row"], run["seed"]
     assert row is not None
     assert seed is not None
     return row, seed
 
 
-def _counts(runs: Iterable[Run], directory: Path) -> Dict[str, Dict[_Run, np.ndarray]]:
-    """By language and run, `(sentences, 2 or 3)`."""
+def _counts(runs: Iterable[Run], directory: Path) -> Parts:
     sentences = SentenceCounts(directory)
-    found: Dict[str, Dict[_Run, np.ndarray]] = {}
+    found: Parts = {}
     for run in runs:
         for language, counts in sentences.of(run).items():
             others = found.setdefault(language, {})
@@ -176,19 +211,21 @@ def _counts(runs: Iterable[Run], directory: Path) -> Dict[str, Dict[_Run, np.nda
                         f"{run['directory']} was evaluated on other {language} sentences than "
                         f"another run: delete its {COUNTS_NAME} and run the suite again"
                     )
-            others[_key(run)] = counts
+            others[run_key(run)] = counts
     return found
 
 
-def _resampled(counts: Dict[str, Dict[_Run, np.ndarray]], column: Column) -> Dict[_Run, np.ndarray]:
+def _resampled(
+    sentence_parts: Parts, column: Column, of: Callable[[np.ndarray], np.ndarray], scale: float
+) -> Dict[_Run, np.ndarray]:
     """
-    By run, the average of the scores over the languages on each resample of the sentences:
+    By run, the average of the figure over the languages on each resample of the sentences:
     `(resamples,)`. The sentences of each language are resampled, the same for all runs.
     """
     rng = np.random.default_rng(0)
     total: Dict[_Run, np.ndarray] = {}
     for language in column.languages:
-        by_run = counts.get(language, {})
+        by_run = sentence_parts.get(language, {})
         if not by_run:
             return {}
         systems = np.stack(list(by_run.values())).astype(float)
@@ -201,7 +238,7 @@ def _resampled(counts: Dict[str, Dict[_Run, np.ndarray]], column: Column) -> Dic
                 sentences, np.full(sentences, 1 / sentences), _RESAMPLES_AT_A_TIME
             )
             sums = (parts @ weights.T.astype(float)).reshape(runs, quantities, -1)
-            scores.append(100 * score(np.moveaxis(sums, 1, -1)))
+            scores.append(scale * of(np.moveaxis(sums, 1, -1)))
         for run, own in zip(by_run, np.concatenate(scores, axis=1), strict=True):
             total[run] = total.get(run, 0.0) + own / len(column.languages)
     return total

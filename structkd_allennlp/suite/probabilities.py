@@ -37,6 +37,14 @@ class Shown(NamedTuple):
     scale: float = 100
 
 
+# What is also tested.
+TESTED = (
+    Shown("nll", "NLL", 1),
+    Shown("token_calibration_error", "ECE tokens"),
+    Shown("token_brier", "Brier tokens"),
+)
+
+
 def figures_of(record: ProbabilityRecord, counts: np.ndarray) -> Dict[str, Figure]:
     """
     By name, the figures of one tagger on one test file:
@@ -115,7 +123,7 @@ def probabilities_of(comparison: Comparison, directory: Path) -> Probabilities:
     found: Probabilities = {}
     for run in (run for system in comparison.systems for run in system.runs):
         own = directory / run["directory"]
-        records = _records(own / PROBABILITIES_NAME)
+        records = records_of(own / PROBABILITIES_NAME)
         if records is not None:
             counts = sentence_counts.of(run)
             found[run["directory"]] = {
@@ -127,7 +135,8 @@ def probabilities_of(comparison: Comparison, directory: Path) -> Probabilities:
     return found
 
 
-def _records(path: Path) -> Optional[Dict[str, ProbabilityRecord]]:
+def records_of(path: Path) -> Optional[Dict[str, ProbabilityRecord]]:
+    """Those of a run, or `None` if there are none."""
     try:
         return read_records(path)
     except FileNotFoundError:
@@ -170,8 +179,7 @@ def comparison_by(
 
 def shown(comparison: Comparison) -> List[Shown]:
     """What a table of the suite's probabilities shows, in order."""
-    columns = [Shown("nll", "NLL", 1), Shown("token_calibration_error", "ECE tokens")]
-    columns.append(Shown("token_brier", "Brier tokens"))
+    columns = list(TESTED)
     if comparison.suite["metric"] != "accuracy":
         columns.append(Shown("entity_calibration_error", "ECE entities"))
         columns.append(Shown("entity_brier", "Brier entities"))

@@ -3,8 +3,13 @@
 from typing import List
 
 from structkd_allennlp.suite.comparison import Comparison
-from structkd_allennlp.suite.probabilities import Probabilities, comparison_by, shown
-from structkd_allennlp.suite.tables import NOTHING, Cell, Table, seeds_of
+from structkd_allennlp.suite.probabilities import TESTED, Probabilities, comparison_by, shown
+from structkd_allennlp.suite.probability_contrasts import (
+    PROBABILITY_CONTRASTS_NAME,
+    ProbabilityContrasts,
+)
+from structkd_allennlp.suite.significance import RESAMPLES
+from structkd_allennlp.suite.tables import NOTHING, Cell, Table, p_value, seeds_of, tests_of
 from structkd_allennlp.training.calibration import BINS
 
 
@@ -75,3 +80,40 @@ def _probability_notes(comparison: Comparison, probabilities: Probabilities) -> 
                 "sentences of a language, which its NLL leaves out."
             )
     return notes
+
+
+def probability_contrasts_table(
+    comparison: Comparison, contrasts: ProbabilityContrasts
+) -> List[Table]:
+    """None where nothing is tested."""
+    figures = [x for x in TESTED if x.name in contrasts]
+    table = Table(
+        "Differences of probabilities",
+        ["", "average over", "seeds", *(y for x in figures for y in (x.title, f"p of {x.title}"))],
+        notes=[
+            "Differences in the tables above, between rows with the same seed; mean over the seeds."
+            " Less is better."
+            + (
+                ""
+                if comparison.has_contrasts
+                else f" Each row is compared with {comparison.baseline.name}."
+            ),
+            "p: of models trained with other seeds on other sentences of the same kind, by the "
+            "variance between seeds and that between test sentences "
+            f"({RESAMPLES} resamples of each language, the same for all rows; the bins of ECE "
+            "stay), Student's t with Satterthwaite's degrees of freedom. It takes two seeds. "
+            "Corrected (Holm) for the number of tests in this table. "
+            f"{PROBABILITY_CONTRASTS_NAME} has the intervals.",
+        ],
+    )
+    for same in zip(*(contrasts[x.name] for x in figures), strict=True):
+        by_figure = [dict(tests_of(one)) for one in same]
+        for title in dict.fromkeys(title for tests in by_figure for title in tests):
+            tests = [one.get(title) for one in by_figure]
+            seeds = {seed: None for test in tests if test for seed in test["by_seed"]}
+            cells = [same[0]["name"], title, ", ".join(seeds)]
+            for test in tests:
+                cells.append(f"{test['difference']:+.2f}" if test else NOTHING)
+                cells.append(p_value(test["corrected_p_value"] if test else None))
+            table.rows.append([Cell(cell) for cell in cells])
+    return [table] if table.rows else []

@@ -17,7 +17,15 @@ from structkd_allennlp.suite.probabilities import (
     probabilities_of,
     selective_curves,
 )
-from structkd_allennlp.suite.probability_tables import probability_tables
+from structkd_allennlp.suite.probability_contrasts import (
+    PROBABILITY_CONTRASTS_NAME,
+    ProbabilityContrasts,
+    probability_contrasts_of,
+)
+from structkd_allennlp.suite.probability_tables import (
+    probability_contrasts_table,
+    probability_tables,
+)
 from structkd_allennlp.suite.significance import STATISTICS_NAME, Statistics, statistics_of
 from structkd_allennlp.suite.tables import (
     contrast_tables,
@@ -40,6 +48,7 @@ class Report:
         Its tests of significance against the baseline; none where there are contrasts.
     contrasts : `Sequence[ContrastStatistics]`, optional
     probabilities : `Probabilities`, optional
+    probability_contrasts : `ProbabilityContrasts`, optional
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class Report:
         statistics: Statistics,
         contrasts: Sequence[ContrastStatistics] = (),
         probabilities: Optional[Probabilities] = None,
+        probability_contrasts: Optional[ProbabilityContrasts] = None,
     ) -> None:
         probabilities = probabilities or {}
         curves = selective_curves(comparison, probabilities)
@@ -65,6 +75,7 @@ class Report:
             "tables": [
                 *tables,
                 *probability_tables(comparison, probabilities),
+                *probability_contrasts_table(comparison, probability_contrasts or {}),
                 cost_table(comparison),
             ],
             "plots": self._plots,
@@ -99,7 +110,8 @@ def write_report(directory: Path) -> None:
     contrasts, `contrasts.json` from the results of a suite, which may be partial. The last two hold
     what is computed from the counts of single sentences, and `counts.json.gz` holds these: from it
     and the results alone, the same can be written again. Where the runs have records of their
-    probabilities, `probabilities.json` has what they come to, and is needed for that too.
+    probabilities, `probabilities.json` has what they come to and `probability_contrasts.json` its
+    tests, and both are needed for that too.
 
     # Parameters
 
@@ -116,13 +128,16 @@ def write_report(directory: Path) -> None:
     probabilities = probabilities_of(comparison, directory)
     if probabilities:
         write_json(directory / FIGURES_NAME, probabilities)
+    probability_contrasts = probability_contrasts_of(comparison, probabilities, directory)
+    if probability_contrasts:
+        write_json(directory / PROBABILITY_CONTRASTS_NAME, probability_contrasts)
     if comparison.has_contrasts:
         contrasts = contrasts_of(comparison, directory)
-        report = Report(comparison, {}, contrasts, probabilities)
+        report = Report(comparison, {}, contrasts, probabilities, probability_contrasts)
         write_json(directory / CONTRASTS_NAME, contrasts)
     else:
         statistics = statistics_of(comparison, directory)
-        report = Report(comparison, statistics, probabilities=probabilities)
+        report = Report(comparison, statistics, (), probabilities, probability_contrasts)
         write_json(directory / STATISTICS_NAME, statistics)
     report.write_markdown(directory)
     report.write_page(directory)

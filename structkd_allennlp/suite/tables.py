@@ -42,7 +42,7 @@ def contrast_tables(comparison: Comparison, contrasts: Sequence[ContrastStatisti
         tests.notes.append(
             f"{contrast['name']}: {_mean(contrast['rows'])} minus {_mean(contrast['against'])}."
         )
-        for title, tested in _tests_of(contrast):
+        for title, tested in tests_of(contrast):
             low, high = tested["low"], tested["high"]
             cells = [
                 contrast["name"],
@@ -262,7 +262,7 @@ def _findings(contrasts: Sequence[ContrastStatistics]) -> List[str]:
     tested = {
         f"{contrast['name']}, {title}": test
         for contrast in contrasts
-        for title, test in _tests_of(contrast)
+        for title, test in tests_of(contrast)
         if test["corrected_p_value"] is not None
     }
     if not tested:
@@ -278,7 +278,8 @@ def _findings(contrasts: Sequence[ContrastStatistics]) -> List[str]:
     ]
 
 
-def _tests_of(contrast: ContrastStatistics) -> List[Tuple[str, ContrastTest]]:
+def tests_of(contrast: ContrastStatistics) -> List[Tuple[str, ContrastTest]]:
+    """By what they are averages over."""
     both = (
         ("trained languages", contrast["languages"]),
         ("zero-shot languages", contrast["zero_shot"]),

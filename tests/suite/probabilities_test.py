@@ -7,9 +7,11 @@ from statistics import fmean
 import numpy as np
 import pytest
 from allennlp.common.checks import ConfigurationError
+from scipy import stats  # type: ignore[import-untyped]
 
-from structkd_allennlp.common.files import read_json
+from structkd_allennlp.common.files import read_json, write_json
 from structkd_allennlp.suite.comparison import Comparison
+from structkd_allennlp.suite.contrasts import holm
 from structkd_allennlp.suite.probabilities import figures_of, selective_curves
 from structkd_allennlp.suite.report import write_report
 from structkd_allennlp.training.probability_record import (
@@ -20,11 +22,12 @@ from structkd_allennlp.training.probability_record import (
 from tests.suite.report_test import expected_cell, tables_of
 from tests.suite.synthetic import make_results
 
+DIFFERENCES = "Differences of probabilities"
 TRAINED, ZERO_SHOT = "Probabilities, all languages", "Probabilities, zero-shot languages"
 
 
-def random_record(rng, sentences, entities=True):
-    tokens = rng.integers(1, 6, sentences)
+def random_record(rng, sentences, entities=True, tokens=None):
+    tokens = rng.integers(1, 6, sentences) if tokens is None else tokens
     found = rng.integers(0, 3, sentences) * entities
     predicted = rng.random(found.sum()) < 0.7
     return ProbabilityRecord(
@@ -46,10 +49,12 @@ def random_record(rng, sentences, entities=True):
 def with_records(directory, without=(), **options):
     results = make_results(directory, **options)
     rng = np.random.default_rng(1)
+    # The test files are the same for every run.
+    tokens = {x: rng.integers(1, 6, 60) for x in ("de", "en", "pt")}
     for run in results["runs"]:
         if run["status"] == "done" and run["directory"] not in without:
             entities = options.get("metric") != "accuracy"
-            records = {x: random_record(rng, 60, entities) for x in run["scores"]}
+            records = {x: random_record(rng, 60, entities, tokens[x]) for x in run["scores"]}
             write_records(directory / run["directory"] / "probabilities.npz", records)
     return results
 
@@ -187,10 +192,11 @@ def test_curves(complete):
 
 
 def test_what_is_kept_is_enough(complete, tmp_path):
-    for name in ("results.json", "counts.json.gz", "probabilities.json"):
+    kept = ("probabilities.json", "probability_contrasts.json")
+    for name in ("results.json", "counts.json.gz", *kept):
         shutil.copy(complete / name, tmp_path)
     write_report(tmp_path)
-    for name in ("probabilities.json", "report.md"):
+    for name in (*kept, "report.md"):
         assert (tmp_path / name).read_bytes() == (complete / name).read_bytes()
 
 
@@ -211,7 +217,8 @@ def test_results_without_records(tmp_path):
     make_results(tmp_path, seeds=(1,))
     write_report(tmp_path)
     assert not [title for title in tables_of(tmp_path) if title.startswith("Prob")]
-    assert not (tmp_path / "probabilities.json").exists()
+    assert DIFFERENCES not in tables_of(tmp_path)
+    assert not list(tmp_path.glob("prob*"))
 
 
 def test_some_runs_without_records(tmp_path):
@@ -237,6 +244,93 @@ def test_some_runs_without_records(tmp_path):
     path.unlink()
     write_report(tmp_path)
     assert tables_of(tmp_path)[TRAINED]["baseline"]["seeds"] == "2"
+
+
+class TestDifferences:
+    def test_they_are_those_of_averages_paired_by_seed(self, complete):
+        values = read_json(complete / "probabilities.json")
+        found = read_json(complete / "probability_contrasts.json")
+        assert list(found) == ["nll", "token_calibration_error", "token_brier"]
+        corrected, alone = [], []
+        for name, contrasts in found.items():
+            scale = 1 if name == "nll" else 100
+            assert [one["name"] for one in contrasts] == ["emission", "posterior"]
+            for one in contrasts:
+                for kind, languages in (("languages", ["de", "en"]), ("zero_shot", ["pt"])):
+                    test = one[kind]
+                    for seed in (1, 2):
+                        ours, theirs = (
+                            fmean(values[f"students/{row}/seed{seed}"][x][name] for x in languages)
+                            for row in (one["name"], "baseline")
+                        )
+                        expected = scale * (ours - theirs)
+                        assert test["by_seed"][str(seed)] == pytest.approx(expected)
+                    corrected.append(test["corrected_p_value"])
+                    alone.append(test["p_value"])
+        assert corrected == holm(alone)
+
+    def test_the_variance_of_sentences(self, complete):
+        """Of a mean over sentences it is known."""
+        found = read_json(complete / "probability_contrasts.json")["nll"][0]["zero_shot"]
+        by_seed = [found["by_seed"][str(seed)] for seed in (1, 2)]
+        rows = [
+            np.mean(
+                [
+                    read_records(complete / f"students/{row}/seed{seed}/probabilities.npz")[
+                        "pt"
+                    ].gold_nll.astype(float)
+                    for seed in (1, 2)
+                ],
+                axis=0,
+            )
+            for row in ("emission", "baseline")
+        ]
+        of_sentences = (rows[0] - rows[1]).var() / 60
+        half = (found["high"] - found["low"]) / 2
+        of_seeds = np.var(by_seed, ddof=1) / 2
+        variance = of_seeds + of_sentences
+        freedom = variance**2 / of_seeds**2
+        assert half == pytest.approx(stats.t(freedom).ppf(0.975) * variance**0.5, rel=0.1)
+
+    def test_the_report(self, tmp_path):
+        """A row whose sequences are more probable, and whose tokens are the same."""
+        with_records(tmp_path, seeds=(1, 2, 3))
+        for seed in (1, 2, 3):
+            own = tmp_path / f"students/baseline/seed{seed}/probabilities.npz"
+            better = {x: r._replace(gold_nll=r.gold_nll - 1) for x, r in read_records(own).items()}
+            write_records(tmp_path / f"students/posterior/seed{seed}/probabilities.npz", better)
+        write_report(tmp_path)
+        table = [
+            line.split(" | ")
+            for line in (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
+            if line.startswith("| posterior | ") and " languages | " in line
+        ]
+        assert [cells[1:] for cells in table] == [
+            [kind, "1, 2, 3", "-1.00", "< 0.001", "+0.00", "1.000", "+0.00", "1.000 |"]
+            for kind in ("trained languages", "zero-shot languages")
+        ]
+        assert DIFFERENCES in tables_of(tmp_path)
+
+    def test_contrasts_of_the_suite(self, tmp_path):
+        results = with_records(tmp_path, without=["students/posterior/seed2"])
+        sides = {"rows": ["posterior"], "against": ["emission", "baseline"]}
+        results["suite"]["contrasts"] = [{"name": "mine", **sides}]
+        write_json(tmp_path / "results.json", results)
+        write_report(tmp_path)
+        found = read_json(tmp_path / "probability_contrasts.json")["token_brier"]
+        assert [one["name"] for one in found] == ["mine"]
+        # The other seed has no record, and one seed is no test.
+        assert list(found[0]["languages"]["by_seed"]) == ["1"]
+        assert found[0]["languages"]["p_value"] is None
+        assert tables_of(tmp_path)[DIFFERENCES]["mine"]["p of NLL"] == "–"
+
+    def test_other_sentences(self, tmp_path):
+        with_records(tmp_path, seeds=(1,))
+        path = tmp_path / "students/posterior/seed1/probabilities.npz"
+        other = random_record(np.random.default_rng(5), 60)
+        write_records(path, {**read_records(path), "de": other})
+        with pytest.raises(ConfigurationError, match="other de sentences than another run"):
+            write_report(tmp_path)
 
 
 def test_records_that_cannot_be(tmp_path):
