@@ -108,6 +108,8 @@ which knows only the words of its labelled sentences.'
     for p in percentages
   ]) + [
     contrast('text', few[0], ['random_text', 'copied_text'], ['random_kd', 'copied_kd']),
+    contrast('text rather than copying', few[0], ['random_text'], ['copied']),
+    contrast('copying beside text', few[0], ['copied_text'], ['random_text']),
   ] + (
     if is_transformer then [
       contrast('copying rather than the encoder', p, ['copied', 'copied_kd'], ['encoder', 'encoder_kd'])
