@@ -275,7 +275,9 @@ def _difference(
             np.mean([resampled[name, seed] for name in side for seed in seeds], axis=0)
             for side in sides
         )
-        test = random_effects_test(list(by_seed.values()), one - other)
+        # A resample of few sentences may have none to measure.
+        if not np.isnan(one - other).any():
+            test = random_effects_test(list(by_seed.values()), one - other)
     return {
         "by_seed": by_seed,
         "difference": fmean(by_seed.values()),

@@ -324,6 +324,18 @@ class TestDifferences:
         assert found[0]["languages"]["p_value"] is None
         assert tables_of(tmp_path)[DIFFERENCES]["mine"]["p of NLL"] == "–"
 
+    def test_too_little_to_resample(self, tmp_path):
+        with_records(tmp_path)
+        for seed in (1, 2):
+            path = tmp_path / f"students/posterior/seed{seed}/probabilities.npz"
+            records = read_records(path)
+            records["pt"].gold_nll[1:] = np.inf
+            write_records(path, records)
+        write_report(tmp_path)
+        found = read_json(tmp_path / "probability_contrasts.json")["nll"]
+        assert [one["zero_shot"]["p_value"] is None for one in found] == [False, True]
+        assert all(one["languages"]["corrected_p_value"] is not None for one in found)
+
     def test_other_sentences(self, tmp_path):
         with_records(tmp_path, seeds=(1,))
         path = tmp_path / "students/posterior/seed1/probabilities.npz"
