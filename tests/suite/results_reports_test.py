@@ -19,7 +19,7 @@ def made(tmp_path_factory):
     for name in SUITES:
         directory = root / "docs/results" / name
         directory.mkdir(parents=True)
-        for file in (RESULTS / name).glob("*.json"):
+        for file in (RESULTS / name).glob("*.json*"):
             shutil.copy(file, directory)
     spec = importlib.util.spec_from_file_location("script", "scripts/results_reports.py")
     script = importlib.util.module_from_spec(spec)
