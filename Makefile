@@ -12,8 +12,9 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12; do \
 demo: setup
 	$(BIN)/python scripts/demo.py
 
+# A process a core. Each begins with tests in a row, as neighbours share what is slow to set up.
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
