@@ -1,16 +1,28 @@
-"""Files and directories that appear whole or not at all."""
+"""Files and directories that appear whole or not at all, and what is in them."""
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterable, Iterator, Optional
 
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def digest_of(files: Iterable[Path], directory: Path) -> str:
+    """The SHA-256 of the content of files, with their sizes and their places in a directory."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(directory)}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def write_json(path: Path, value: Any, indent: Optional[int] = 1) -> None:

@@ -138,9 +138,7 @@ class FileSource(TeacherSource):
     def head(self) -> Head:
         index = self._index()
         labels = index.numbers.labels
-        zeros = torch.zeros(len(labels))
-        potentials = Potentials(zeros.repeat(len(labels), 1), zeros, zeros)
-        return Head(labels, index.label_encoding, potentials)
+        return Head(labels, index.label_encoding, Potentials.zeros(len(labels)))
 
     def has(self, sentence: Sentence) -> bool:
         index = self._index()

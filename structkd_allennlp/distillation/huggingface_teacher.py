@@ -25,6 +25,7 @@ from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.hub import extract_commit_hash
 
 from structkd_allennlp.common.batching import by_length
+from structkd_allennlp.common.files import digest_of
 from structkd_allennlp.common.text import quoted
 from structkd_allennlp.common.transformer_config import max_length
 from structkd_allennlp.data.sentences import Sentence
@@ -222,8 +223,7 @@ class HuggingFaceSource(TeacherSource):
             crf = read_crf(Path(path), labels)
             encoding = stated_scheme(labels, self._label_encoding, crf.label_encoding)
             return crf._replace(label_encoding=encoding)
-        zeros = torch.zeros(len(labels))
-        potentials = Potentials(zeros.repeat(len(labels), 1), zeros, zeros)
+        potentials = Potentials.zeros(len(labels))
         return StoredCrf(labels, stated_scheme(labels, self._label_encoding), "first", potentials)
 
     def _warn_of_unread(self, words: Sequence[str]) -> None:
@@ -329,10 +329,4 @@ def _digest_of_directory(directory: Path) -> str:
     """Of all that scores depend on, and nothing that a trainer or a person has left beside it."""
     others = [path for name in ("*.json", "*.txt", "*.model") for path in directory.glob(name)]
     files = [*_weights(directory), *others, *directory.glob(CRF_FILE)]
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    return digest_of(sorted(files), directory)

@@ -1,6 +1,5 @@
 """One teacher: a source of scores, with a store in front of it."""
 
-import hashlib
 import logging
 import os
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from allennlp.data import Batch, Token
 from allennlp.models.archival import CONFIG_NAME, Archive
 
 from structkd_allennlp.common.archive_files import check_layout
-from structkd_allennlp.common.files import read_json
+from structkd_allennlp.common.files import digest_of, read_json
 from structkd_allennlp.common.text import quoted
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
 from structkd_allennlp.data.sentences import Sentence, instance_of_words
@@ -320,10 +319,4 @@ def archive_digest(archive: str) -> str:
         vocabulary = sorted((path / "vocabulary").glob("*"))
         weights = [path / name for name in ("weights.th", "best.th") if (path / name).exists()][:1]
         files = [path / "config.json", *weights, *vocabulary]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    return digest_of(files, path)

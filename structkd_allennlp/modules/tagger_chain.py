@@ -39,6 +39,11 @@ class Potentials(NamedTuple):
     start: Tensor
     end: Tensor
 
+    @staticmethod
+    def zeros(labels: int) -> "Potentials":
+        """Those of a softmax over the labels of each token."""
+        return Potentials(torch.zeros(labels, labels), torch.zeros(labels), torch.zeros(labels))
+
     def plus(self, other: Optional["Potentials"]) -> "Potentials":
         """The product of both factors: constraints are potentials of 0 and minus infinity."""
         if other is None:
@@ -116,8 +121,7 @@ def emission_scores(tagger: Tagger, tokens: TextFieldTensors) -> Tuple[Tensor, T
 def crf_potentials(tagger: Tagger) -> Potentials:
     """Without constraints. A `simple_tagger`, which has no transitions, is a chain of zeros."""
     if isinstance(tagger, SimpleTagger):
-        zeros = torch.zeros(len(label_names(tagger)))
-        return Potentials(zeros.repeat(len(zeros), 1), zeros, zeros)
+        return Potentials.zeros(len(label_names(tagger)))
     crf = tagger.crf
     if tagger.include_start_end_transitions:
         return Potentials(crf.transitions, crf.start_transitions, crf.end_transitions)
