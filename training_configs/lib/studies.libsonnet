@@ -48,6 +48,7 @@ local third = {
     tags: bio(['LOC', 'MISC', 'ORG', 'PER']),
     title: 'fixtures',
     metric: 'f1-measure',
+    unused_dev: 'fixtures/conll/{language}/dev.txt',
     test: by_language('fixtures/conll/{language}/test.txt', self.languages),
     zero_shot: by_language('fixtures/conll/{language}/test.txt', ['pt']),
     // Also of languages that other studies do not take.
@@ -59,6 +60,8 @@ local third = {
     title: 'Universal Dependencies part-of-speech tags',
     metric: 'accuracy',
     dev: 'data/ud/{language}/dev.conllu#fold=1of3',
+    // Development data that chooses nothing.
+    unused_dev: 'data/ud/{language}/dev.conllu#not-fold=1of3',
     test: by_language('data/ud/{language}/test.conllu', self.languages),
     zero_shot: by_language('data/ud/zero_shot/{language}/test.conllu', ['gl', 'nn', 'hr']),
     all_tests: by_language(
@@ -71,10 +74,29 @@ local third = {
     title: 'WikiAnn named entities',
     metric: 'f1-measure',
     dev: 'data/wikiann/{language}/dev#fold=1of6',
+    unused_dev: 'data/wikiann/{language}/dev#not-fold=1of6',
     test: by_language('data/wikiann/{language}/test', self.languages),
     zero_shot: by_language('data/wikiann/zero_shot/{language}/test', ['pt']),
     all_tests: by_language('data/wikiann/{language}/test', ['de', 'en', 'fr', 'nl']),
   },
+
+  // These two for encoders.jsonnet alone.
+  conll2002: tasks.conll2002 + third {
+    part: '#fold=1of4',
+    title: 'CoNLL-2002 named entities',
+    metric: 'f1-measure',
+    dev: 'data/conll2002/{language}/testa#fold=1of3',
+    unused_dev: 'data/conll2002/{language}/testa#not-fold=1of3',
+  },
+
+  aspect: tasks.aspect + third {
+    part: '#not-fold=2of10',
+    title: 'SemEval-2016 opinion targets',
+    metric: 'f1-measure',
+    unused_dev: 'data/aspect/semeval2016/{language}/train.xml#fold=2of10',
+  },
+
+  by_language:: by_language,
 
   // The head of a suite.
   suite(task, title, description): {
