@@ -69,7 +69,7 @@ def line(directory: Path, root: Path) -> List[str]:
     posterior, structural = (_by_objective(comparison, x) for x in ("posterior", "structural"))
     better = best_of([row for row in (posterior, structural) if row], average)
     # Without the better one there is no telling which teachers are meant.
-    teachers = comparison.group_of(better) if better else None
+    teachers = comparison.teachers_of(better) if better else None
     best = best_of(comparison.rows, average)
     best_zero_shot = best_of(comparison.rows, zero_shot) if zero_shot.languages else None
     tested = statistics.get(better.name) if better else None

@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 # Of the sentences that a teacher lacks.
 _SHOWN = 3
 
-TeacherArchives = Union[str, TeacherSource, Dict[str, Any]]
+TeacherArchives = Union[str, TeacherSource, Dict[str, Any], List[Union[str, TeacherSource]]]
 """
-One teacher for all languages; or by language a teacher, a list of teachers, or a `CrossFitted`,
-which is written `{"folds": [...]}`. A teacher is the path of an archive, or a `TeacherSource`.
+One teacher, a list of teachers, or a `CrossFitted`, which is written `{"folds": [...]}`, for all
+languages; or one of these by language. A teacher is the path of an archive, or a `TeacherSource`.
 """
 
 
@@ -108,12 +108,12 @@ class Archives:
         self._sources: Dict[str, TeacherSource] = {}
         self._for_all: Optional[_Own] = None
         self._by_language: Dict[str, _Own] = {}
-        if isinstance(archives, dict) and "type" not in archives:
+        if isinstance(archives, dict) and not {"type", "folds"} & set(archives):
             self._by_language = {
                 language: self._own(language, value) for language, value in archives.items()
             }
         else:
-            self._for_all = _Own([self._teacher(archives)])
+            self._for_all = self._own("all languages", archives)
 
     def _own(self, language: str, value: Any) -> _Own:
         if isinstance(value, dict) and "folds" in value:
@@ -127,6 +127,9 @@ class Archives:
         return _Own([self._teacher(one) for one in value])
 
     def _teacher(self, value: Any) -> Teacher:
+        if isinstance(value, Params):
+            # AllenNLP leaves what is in a list for all languages as it is.
+            value = value.as_dict(quiet=True)
         if isinstance(value, dict):
             # The same parameters are the same teacher, which is loaded once.
             written = json.dumps(value, sort_keys=True, default=repr)

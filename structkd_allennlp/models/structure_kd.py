@@ -47,7 +47,7 @@ class StructureKD(ChecksWeights, Model):
         A `structured_crf_tagger`.
     teachers : `TeacherArchives`
         By language, the archive that teaches it, a list of archives whose losses are averaged, or
-        `{"folds": [...]}` with the archives of cross-fitted teachers; or one archive for all
+        `{"folds": [...]}` with the archives of cross-fitted teachers; or one of these for all
         languages. In place of an archive there may be another `TeacherSource`. Where all teachers
         of a sentence skip it, it trains on its gold tags alone.
     objective : `DistillationObjective`

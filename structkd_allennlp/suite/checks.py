@@ -1,7 +1,7 @@
 """The checks that a suite can be run at all, before anything runs."""
 
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, List, Mapping, Optional
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader
@@ -16,13 +16,18 @@ from structkd_allennlp.data.corpus_paths import (
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
 from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
 from structkd_allennlp.data.overlap import check_folds
+from structkd_allennlp.suite.groups import (
+    MEMBER_STEP,
+    TeacherGroup,
+    is_seeded,
+    part_name,
+)
 from structkd_allennlp.suite.rows import (
     Contrast,
     Group,
     Row,
     Teacher,
     configs_of,
-    is_multilingual,
     with_source,
 )
 from structkd_allennlp.suite.section import check_type, refuse
@@ -70,15 +75,51 @@ def check_group(
     key: str, name: str, group: Group, languages: List[str], tests: List[CorpusFile]
 ) -> None:
     _check_name(f"{key}: the name", name)
-    if is_multilingual(group):
-        _check_seeds(f"{key}.seeds", group["seeds"])
-        _check_config(f"{key}.config", group["config"], tests)
+    if not is_seeded(group):
+        _check_by_language(key, group, languages, tests)
+        return
+    for option in group:
+        if option not in ("config", "by_language", "seeds", "members"):
+            refuse(
+                f"{key}: the key",
+                option,
+                'there is no such key; a group has "config" or "by_language", "seeds" and perhaps '
+                '"members", or else only languages',
+            )
+    if ("config" in group) == ("by_language" in group):
+        refuse(key, sorted(group), 'give one of "config" (of all languages) and "by_language"')
+    if "seeds" not in group:
+        raise ConfigurationError(f"{key} lacks the key 'seeds': add it")
+    _check_seeds(f"{key}.seeds", group["seeds"])
+    members = group.get("members")
+    if members is not None:
+        check_type(f"{key}.members", members, int)
+        if members < 1:
+            refuse(f"{key}.members", members, "give the number of members, 1 or more")
+    if "config" in group:
+        _check_teacher(f"{key}.config", group["config"], tests, members, seeded=True)
     else:
-        _check_teachers(key, group, languages, tests)
+        _check_mapping(f"{key}.by_language", group["by_language"])
+        _check_by_language(
+            f"{key}.by_language", group["by_language"], languages, tests, members, seeded=True
+        )
+    several = any(model.index for model in TeacherGroup(group).ensemble("", None).models)
+    if several and max(group["seeds"]) >= MEMBER_STEP:
+        refuse(
+            f"{key}.seeds",
+            group["seeds"],
+            f"give seeds below {MEMBER_STEP:,}: the second model of each has its seed plus "
+            "that number, and so on",
+        )
 
 
-def _check_teachers(
-    key: str, by_language: Mapping[str, Teacher], languages: List[str], tests: List[CorpusFile]
+def _check_by_language(
+    key: str,
+    by_language: Mapping[str, Teacher],
+    languages: List[str],
+    tests: List[CorpusFile],
+    members: Optional[int] = None,
+    seeded: bool = False,
 ) -> None:
     for language in languages:
         if language not in by_language:
@@ -88,34 +129,46 @@ def _check_teachers(
                 f'there is no teacher for {language!r}: add one, or take it out of "test"',
             )
     for language, teacher in by_language.items():
-        where = f"{key}.{language}"
         if language not in languages:
             refuse(
                 f"{key}: the language",
                 language,
                 f'there is no test file for it, only for {languages}: add it to "test"',
             )
-        if not isinstance(teacher, (list, Mapping)):
-            refuse(where, teacher, 'give a configuration, a list of these, or {"folds": [...]}')
-        configs = configs_of(teacher)
-        if isinstance(teacher, list) and not teacher:
-            refuse(where, teacher, "the list is empty: give one configuration or more")
-        if "folds" in teacher:
-            if len(teacher) > 1:
-                refuse(where, teacher, '"folds" goes with no other key: remove the others')
-            where += ".folds"
-            if not isinstance(configs, list) or len(configs) < 2:
-                refuse(where, configs, "cross-fitting needs a list of 2 configurations or more")
-        for i, config in enumerate(configs):
-            _check_config(where if config is teacher else f"{where}.{i}", config, tests)
-            if config in configs[:i]:
-                refuse(
-                    f"{where}.{i}",
-                    config,
-                    f"it is the same as {where}.{configs.index(config)}, so it makes the same "
-                    'model: give each another seed ("random_seed", "numpy_seed", "pytorch_seed") '
-                    "or other data",
-                )
+        _check_teacher(f"{key}.{language}", teacher, tests, members, seeded)
+
+
+def _check_teacher(
+    where: str, teacher: Teacher, tests: List[CorpusFile], members: Optional[int], seeded: bool
+) -> None:
+    """`seeded` says that each of its models gets another seed, whatever its configuration says."""
+    if not isinstance(teacher, (list, Mapping)):
+        refuse(where, teacher, 'give a configuration, a list of these, or {"folds": [...]}')
+    configs = configs_of(teacher)
+    if isinstance(teacher, list) and not teacher:
+        refuse(where, teacher, "the list is empty: give one configuration or more")
+    if members is not None and (isinstance(teacher, list) or "folds" in teacher):
+        refuse(
+            where,
+            teacher,
+            'with "members", give one configuration, from which all members are made',
+        )
+    if "folds" in teacher:
+        if len(teacher) > 1:
+            refuse(where, teacher, '"folds" goes with no other key: remove the others')
+        where += ".folds"
+        if not isinstance(configs, list) or len(configs) < 2:
+            refuse(where, configs, "cross-fitting needs a list of 2 configurations or more")
+    for i, config in enumerate(configs):
+        _check_config(where if config is teacher else f"{where}.{i}", config, tests)
+        if config in configs[:i] and not seeded:
+            refuse(
+                f"{where}.{i}",
+                config,
+                f"it is the same as {where}.{configs.index(config)}, so it makes the same "
+                'model: give each another seed ("random_seed", "numpy_seed", "pytorch_seed") '
+                "or other data",
+            )
 
 
 def _check_seeds(key: str, seeds: Any) -> None:
@@ -135,19 +188,20 @@ def check_row(
     _check_seeds(f"{key}.seeds", row.seeds)
     _check_config(f"{key}.config", row.config, tests)
     type_ = row.config["model"].get("type")
-    # By name, the seeds of what has a model for each.
-    seeds: Dict[str, Optional[List[int]]] = {other.name: other.seeds for other in above}
-    seeds |= {name: x["seeds"] if is_multilingual(x) else None for name, x in groups.items()}
-    _check_start(key, row, groups, seeds)
+    seeds = {other.name: other.seeds for other in above}
+    parsed = {name: TeacherGroup(values) for name, values in groups.items()}
+    teachers = [part_name(x, part) for x, group in parsed.items() for part in group.ensemble_names]
+    models = [part_name(x, part) for x, group in parsed.items() for part in group.model_names]
+    _check_start(key, row, models, seeds)
     if row.teachers is not None:
-        if row.teachers not in seeds:
+        if row.teachers not in (*teachers, *seeds):
             refuse(
                 f"{key}.teachers",
                 row.teachers,
-                f'name one of the groups in "teachers", {list(groups)}, or a row above, '
-                f"{[other.name for other in above]}",
+                f'name one of the groups in "teachers", {teachers}, or a row above, {list(seeds)}',
             )
-        _check_same_seeds(key, row, row.teachers, seeds)
+        if row.teachers not in teachers:
+            _check_same_seeds(key, row, row.teachers, seeds)
         if type_ != "structure_kd":
             refuse(
                 f"{key}.config.model.type",
@@ -158,26 +212,23 @@ def check_row(
         refuse(
             f"{key}.config.model.type",
             type_,
-            f'say which teachers it learns from: add "teachers", one of {list(seeds)}, to the row',
+            'say which teachers it learns from: add "teachers", one of '
+            f"{[*teachers, *seeds]}, to the row",
         )
 
 
-def _check_same_seeds(
-    key: str, row: Row, name: str, seeds: Mapping[str, Optional[List[int]]]
-) -> None:
-    theirs = seeds[name]
-    if theirs is not None and not set(row.seeds) <= set(theirs):
+def _check_same_seeds(key: str, row: Row, name: str, seeds: Mapping[str, List[int]]) -> None:
+    if not set(row.seeds) <= set(seeds[name]):
         refuse(
             f"{key}.seeds",
             row.seeds,
-            f"each learns from the model of {name!r} with the same seed, and there are {theirs}: "
-            "take seeds from these, or add to these",
+            f"each learns from the model of {name!r} with the same seed, and there are "
+            f"{seeds[name]}: take seeds from these, or add to these",
         )
 
 
-def _check_start(
-    key: str, row: Row, groups: Mapping[str, Group], seeds: Mapping[str, Optional[List[int]]]
-) -> None:
+def _check_start(key: str, row: Row, models: List[str], seeds: Mapping[str, List[int]]) -> None:
+    """`models` of groups, and `seeds` of rows."""
     open_ = with_source(row.config["model"], "") != row.config["model"]
     place = f"{key}.initialize_from"
     if row.initialize_from is None:
@@ -189,18 +240,10 @@ def _check_start(
                 "teachers or a row above",
             )
         return
-    starts: Dict[str, Optional[List[int]]]
-    starts = {name: own for name, own in seeds.items() if own is not None}
-    starts |= {
-        f"{group}/{language}": None
-        for group, own in groups.items()
-        if not is_multilingual(own)
-        for language, teacher in own.items()
-        if configs_of(teacher) == [teacher]
-    }
-    if row.initialize_from not in starts:
-        refuse(place, row.initialize_from, f"name one of the models {list(starts)}")
-    _check_same_seeds(key, row, row.initialize_from, starts)
+    if row.initialize_from not in (*seeds, *models):
+        refuse(place, row.initialize_from, f"name one of the models {[*seeds, *models]}")
+    if row.initialize_from not in models:
+        _check_same_seeds(key, row, row.initialize_from, seeds)
     if not open_:
         refuse(
             place,

@@ -63,6 +63,9 @@ class Run(TypedDict):
     seed: Optional[int]
     objective: Optional[Dict[str, Any]]
     teachers: Optional[str]
+    # The directories of the runs that a student learns and starts from.
+    teacher_runs: NotRequired[Optional[List[str]]]
+    initial_run: NotRequired[Optional[str]]
     status: Literal["done", "failed", "waiting"]
     error: Optional[str]
     directory: str
@@ -208,48 +211,67 @@ class Comparison:
         values = row.values(column).items()
         return {seed: value - baseline[seed] for seed, value in values if seed in baseline}
 
-    def group_of(self, row: System) -> Optional[System]:
-        """What the row learns from: a group of teachers or, if there is none of the name, a row."""
-        names = [run["teachers"] for run in row.planned if run["teachers"] is not None]
-        return {**{x.name: x for x in self.rows}, **self.teachers}[names[0]] if names else None
+    def teachers_of(self, row: System) -> System:
+        """The models that the students of a row learn from, by the seeds of the students."""
+        planned = {run["seed"]: self._teacher_runs(run) for run in row.planned}
+        merged = {seed: self._merged(runs) for seed, runs in planned.items()}
+        return System(
+            f"teachers of {row.name}",
+            list({run["directory"]: run for runs in planned.values() for run in runs}.values()),
+            {seed: scores for seed, scores in merged.items() if scores},
+        )
 
     def gap_closed(self, row: System) -> Optional[float]:
         """
-        (row - baseline) / (teachers - baseline), of the averages over languages; `None` for a row
-        without teachers, and where the teachers are not better than the baseline.
+        (row - baseline) / (teachers - baseline), of the averages over languages and over the seeds
+        that have all three, each with the teachers that it learns from; `None` for a row without
+        teachers, and where the teachers are not better than the baseline.
         """
-        group = self.group_of(row)
-        if group is None:
-            return None
-        spreads = [system.spread(self.average) for system in (row, self.baseline, group)]
-        means = [spread.mean for spread in spreads if spread]
-        if len(means) < len(spreads):
-            return None
-        student, baseline, teachers = means
-        return (student - baseline) / (teachers - baseline) if teachers > baseline else None
+        students, baselines, teachers = (
+            system.values(self.average) for system in (row, self.baseline, self.teachers_of(row))
+        )
+        seeds = [seed for seed in students if seed in baselines and seed in teachers]
+        gain = sum(students[seed] - baselines[seed] for seed in seeds)
+        gap = sum(teachers[seed] - baselines[seed] for seed in seeds)
+        return gain / gap if gap > 0 else None
 
     def _row(self, name: str) -> System:
         planned = [run for run in self.results["runs"] if run["row"] == name]
         return System(name, planned, {run["seed"]: run["scores"] for run in _done(planned)})
 
     def _teachers(self, group: str) -> System:
-        """
-        Of teachers of single languages, the score of a language is the mean over its own teachers,
-        that of a zero-shot language the mean over all teachers. It is missing until all of them are
-        done: a mean over some of them would be another quantity.
-        """
         planned = [run for run in self.results["runs"] if run["group"] == group]
-        name = f"teachers ({group})"
-        if all(run["language"] is None for run in planned):
-            return System(name, planned, {run["seed"]: run["scores"] for run in _done(planned)})
+        by_seed = {run["seed"]: [x for x in planned if x["seed"] == run["seed"]] for run in planned}
+        merged = {seed: self._merged(runs) for seed, runs in by_seed.items()}
+        samples = {seed: scores for seed, scores in merged.items() if scores}
+        return System(f"teachers ({group})", planned, samples)
+
+    def _merged(self, teachers: List[Run]) -> Scores:
+        """
+        The score of a language is the mean over the teachers that know it, that of a zero-shot
+        language the mean over all of them. It is missing until all of them are done: a mean over
+        some of them would be another quantity.
+        """
         merged: Scores = {}
         for language in self.suite["languages"] + self.suite["zero_shot"]:
-            own = [run for run in planned if run["language"] == language]
-            concerned = own if language in self.suite["languages"] else planned
+            own = [run for run in teachers if run["language"] in (None, language)]
+            concerned = own if language in self.suite["languages"] else teachers
             done = [run for run in _done(concerned) if language in run["scores"]]
             if done and len(done) == len(concerned):
                 merged[language] = statistics.fmean(run["scores"][language] for run in done)
-        return System(name, planned, {None: merged} if merged else {})
+        return merged
+
+    def _teacher_runs(self, run: Run) -> List[Run]:
+        name, runs = run["teachers"], self.results["runs"]
+        if name is None:
+            return []
+        if "teacher_runs" in run:
+            names = run["teacher_runs"] or []
+            return [other for other in runs if other["directory"] in names]
+        # Results from before that was written down.
+        group = [other for other in runs if other["group"] == name]
+        named = group or [other for other in runs if other["row"] == name]
+        return [other for other in named if other["seed"] in (None, run["seed"])]
 
 
 def _done(runs: List[Run]) -> List[Run]:

@@ -26,9 +26,11 @@ class Entry:
         A teacher's group, its language unless it is one of all languages, and its number, from 1,
         in an ensemble or among folds.
     row, teachers : optional
-        A student's row, and the group or the row that it learns from.
+        A student's row, and what it learns from, as its row says.
     seed : optional
-        A student's, or that of a teacher of all languages.
+        A student's, or that of its group's for a teacher.
+    teacher_runs, initial_run : optional
+        The directories of the runs that a student learns and starts from.
     """
 
     kind: Literal["teacher", "student"]
@@ -41,6 +43,8 @@ class Entry:
     row: Optional[str] = None
     seed: Optional[int] = None
     teachers: Optional[str] = None
+    teacher_runs: Optional[List[str]] = None
+    initial_run: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,18 @@
 
 import hashlib
 import json
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from structkd_allennlp.data.corpus_paths import file_of
+from structkd_allennlp.suite.groups import TeacherGroup, TeacherModel, part_name, teachers_seed
 from structkd_allennlp.suite.jobs import Entry, Step, TargetsJob, TrainJob
-from structkd_allennlp.suite.rows import (
-    Config,
-    Row,
-    configs_of,
-    is_multilingual,
-    with_configs_replaced,
-    with_source,
-)
+from structkd_allennlp.suite.rows import Config, Row, with_seed, with_source
 from structkd_allennlp.suite.specification import Suite
 
 RECORDING_CALLBACKS = ("overlap_check", "epoch_record")
 """Trainer callbacks that every run has, whatever its configuration says."""
-
-_SEEDS = ("random_seed", "numpy_seed", "pytorch_seed")
 
 
 def digest(value: Any) -> str:
@@ -33,8 +24,8 @@ def digest(value: Any) -> str:
 
 def plan(suite: Suite, directory: Path, packages: Sequence[str] = ()) -> List[Step[Any]]:
     """
-    All steps of a suite, in the order in which they are best run: the teachers of single languages,
-    and then, seed by seed, the teachers of all languages, the scores of the training data, and the
+    All steps of a suite, in the order in which they are best run: the teachers without a seed of
+    their own, and then, seed by seed, the other teachers, the scores of the training data, and the
     students. Those that have been done are marked as done.
 
     # Parameters
@@ -70,6 +61,10 @@ class _Teachers:
     steps: List[Step[TrainJob]]
     form: Callable[[Sequence[str]], Any]
 
+    @property
+    def directories(self) -> List[str]:
+        return [step.job.entry.directory for step in self.steps]
+
     def with_each(self, value: Callable[[TrainJob], str]) -> Any:
         return self.form([value(step.job) for step in self.steps])
 
@@ -85,75 +80,63 @@ class _Planner:
             path: hashlib.sha256(file_of(path).read_bytes()).hexdigest()
             for path in self._tests.values()
         }
-        # By name, and by seed where there is a model for each.
+        # By name, and by seed where there are models for each.
         self._teachers: Dict[Tuple[str, Optional[int]], _Teachers] = {}
+        # The seeds of groups that have any.
+        self._seeds: Dict[str, List[int]] = {}
         self._runs: List[Step[TrainJob]] = []
         # By the name of what they learn from.
         self._learners: Dict[str, List[Step[TrainJob]]] = {}
 
-    def add_group(self, group: str) -> None:
-        own = self._suite.teachers[group]
-        if is_multilingual(own):
-            for seed in own["seeds"]:
-                config = _with_seed(own["config"], seed)
-                self._add_one(group, seed, self._teacher(group, f"seed{seed}", config, seed=seed))
-            return
-        steps = []
-        for language, teacher in own.items():
-            configs = configs_of(teacher)
-            for i, config in enumerate(configs, start=1):
-                index = None if configs == [teacher] else i
-                name = language if index is None else f"{language}/{index}"
-                step = self._teacher(group, name, config, language=language, index=index)
-                steps.append(step)
-                if index is None:
-                    self._add_one(f"{group}/{language}", None, step)
+    def add_group(self, name: str) -> None:
+        group = TeacherGroup(self._suite.teachers[name])
+        seeds: Sequence[Optional[int]] = group.seeds or [None]
+        for seed in seeds:
+            models = group.ensemble("", seed).models
+            steps = {model.place: self._teacher(name, model) for model in models}
+            for part in group.ensemble_names:
+                ensemble = group.ensemble(part, seed)
+                own = [steps[model.place] for model in ensemble.models]
+                self._add(part_name(name, part), seed, own, ensemble.form)
+            for model in models:
+                self._add(part_name(name, model.name), seed, [steps[model.place]])
+        if group.seeds is not None:
+            parts = {*group.ensemble_names, *group.model_names}
+            self._seeds |= {part_name(name, part): group.seeds for part in parts}
 
-        def form(values: Sequence[str]) -> Any:
-            left = iter(values)
-            return {
-                language: with_configs_replaced(teacher, [next(left) for _ in configs_of(teacher)])
-                for language, teacher in own.items()
-            }
-
-        self._teachers[group, None] = _Teachers(group, steps, form)
-
-    def _teacher(
-        self,
-        group: str,
-        name: str,
-        config: Config,
-        language: Optional[str] = None,
-        index: Optional[int] = None,
-        seed: Optional[int] = None,
-    ) -> Step[TrainJob]:
+    def _teacher(self, group: str, model: TeacherModel) -> Step[TrainJob]:
         entry = Entry(
             "teacher",
-            f"teachers/{group}/{name}",
-            digest(_identity(config)),
-            config["model"].get("objective"),
+            f"teachers/{part_name(group, model.place)}",
+            digest(_identity(model.config)),
+            model.config["model"].get("objective"),
             group=group,
-            language=language,
-            index=index,
-            seed=seed,
+            language=model.language,
+            index=model.index,
+            seed=model.seed,
         )
         tests = self._tests
-        if language is not None:
-            tests = {language: self._suite.test[language], **self._suite.zero_shot}
-        return self._step(entry, config, tests, f"teachers/{group}")
+        if model.language is not None:
+            tests = {model.language: self._suite.test[model.language], **self._suite.zero_shot}
+        return self._step(entry, model.config, tests, f"teachers/{group}")
 
-    def _add_one(self, name: str, seed: Optional[int], step: Step[TrainJob]) -> None:
-        """A single model, which students with the same seed may learn or start from."""
+    def _add(
+        self,
+        name: str,
+        seed: Optional[int],
+        steps: List[Step[TrainJob]],
+        form: Callable[[Sequence[str]], Any] = lambda values: values[0],
+    ) -> None:
+        """What students may learn or start from."""
         place = name if seed is None else f"{name}/seed{seed}"
-        teachers = _Teachers(place, [step], lambda values: values[0])
         # Where a group and a row have the same name, it means the group.
-        self._teachers.setdefault((name, seed), teachers)
+        self._teachers.setdefault((name, seed), _Teachers(place, steps, form))
 
     def add_student(self, row: Row, seed: int) -> None:
-        config = _with_seed(row.config, seed)
+        config = with_seed(row.config, seed)
         identity = config
         needs: List[Step[TrainJob]] = []
-        teachers = None
+        teachers, start = None, None
         if row.teachers is not None:
             teachers = self._of(row.teachers, seed)
             needs += teachers.steps
@@ -184,15 +167,19 @@ class _Planner:
             row=row.name,
             seed=seed,
             teachers=row.teachers,
+            teacher_runs=teachers.directories if teachers else None,
+            initial_run=start.directories[0] if start else None,
         )
         step = self._step(entry, config, self._tests, f"students/{row.name}")
         step.needs = needs
         if teachers is not None:
             self._learners.setdefault(teachers.name, []).append(step)
-        self._add_one(row.name, seed, step)
+        self._add(row.name, seed, [step])
 
     def _of(self, name: str, seed: int) -> _Teachers:
-        return self._teachers.get((name, None)) or self._teachers[name, seed]
+        if (name, None) in self._teachers:
+            return self._teachers[name, None]
+        return self._teachers[name, teachers_seed(seed, self._seeds.get(name, [seed]))]
 
     def steps(self) -> List[Step[Any]]:
         """All of them, in order."""
@@ -268,7 +255,3 @@ def _with_model(config: Config, **changes: Any) -> Config:
 
 def _starting_from(config: Config, source: str) -> Config:
     return {**config, "model": with_source(config["model"], source)}
-
-
-def _with_seed(config: Config, seed: int) -> Config:
-    return {**deepcopy(config), **dict.fromkeys(_SEEDS, seed)}

@@ -1,5 +1,6 @@
 """What a suite's file is made of: teachers, rows, and what is to be tested."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Union
 
@@ -12,7 +13,13 @@ Teacher = Union[Config, List[Config], Dict[str, List[Config]]]
 """One teacher, an ensemble, or `{"folds": [...]}`."""
 
 Group = Dict[str, Any]
-"""By language a `Teacher`, or `{"config": ..., "seeds": [...]}`: one teacher of all languages."""
+"""
+By language a `Teacher`. Or teachers that are trained anew with each of several seeds: those of all
+languages, `{"config": Teacher, "seeds": [...]}`, or of each, `{"by_language": {language: Teacher},
+"seeds": [...]}`; with `"members": n` each configuration makes an ensemble of so many models.
+"""
+
+SEED_KEYS = ("random_seed", "numpy_seed", "pytorch_seed")
 
 
 @dataclass(frozen=True)
@@ -27,13 +34,15 @@ class Row(Section):
     seeds : `List[int]`
         The student is trained once with each.
     teachers : `str`, optional (default = `None`)
-        What a `structure_kd` model learns from: a group of teachers or, where no group has this
-        name, a row above, whose students then are the teachers of these. From a row, and from a
-        group with seeds, each student learns from the model with its own seed.
+        What a `structure_kd` model learns from: a group of teachers, one member of the ensembles in
+        it, as `"GROUP/1"`, or, where no group has this name, a row above, whose students then are
+        the teachers of these. From a row each student learns from the model with its own seed, from
+        a group with seeds from those that `teachers_seed` says.
     initialize_from : `str`, optional (default = `None`)
-        What a student starts from: the model of a group with seeds or of a row above, with its own
-        seed; or the only teacher of a language in another group, as `"GROUP/LANGUAGE"`. It becomes
-        the `source` of each initializer of type `copied` in `config` that has none.
+        What a student starts from: a row above, or a model of a group, which is `"GROUP"` if it is
+        the only one of its seed, or else `"GROUP/LANGUAGE"`, `"GROUP/1"` or `"GROUP/LANGUAGE/1"`;
+        with the same seeds as for `teachers`. It becomes the `source` of each initializer of type
+        `copied` in `config` that has none.
     """
 
     name: str
@@ -61,11 +70,6 @@ class Contrast(Section):
     against: List[str]
 
 
-def is_multilingual(group: Group) -> bool:
-    """Whether it is one teacher of all languages."""
-    return set(group) == {"config", "seeds"}
-
-
 def configs_of(teacher: Teacher) -> List[Config]:
     """The configurations of a teacher, of an ensemble, or of the folds."""
     if isinstance(teacher, list):
@@ -89,3 +93,7 @@ def with_source(value: Any, source: str) -> Any:
     if value.get("type") == "copied":
         return {"source": source, **value}
     return {key: with_source(one, source) for key, one in value.items()}
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    return {**deepcopy(config), **dict.fromkeys(SEED_KEYS, seed)}

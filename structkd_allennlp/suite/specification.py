@@ -40,8 +40,8 @@ class Suite(Section):
         The row that the others are compared with.
     teachers : `Dict[str, Group]`, optional
         By group and language the teacher's configuration, a list of configurations (an ensemble),
-        or `{"folds": [...]}` (cross-fitted teachers). A group that is `{"config": ..., "seeds":
-        [...]}` is one teacher of all languages, trained once with each seed.
+        or `{"folds": [...]}` (cross-fitted teachers). Groups with `"seeds"` are trained anew with
+        each: see `rows.Group`.
     zero_shot : `Dict[str, str]`, optional
         The test files of languages that nothing is trained on.
     description : `str`, optional (default = `""`)

@@ -27,7 +27,7 @@ def write_suite(path):
           metric: 'f1-measure',
           test: { en: 'fixtures/conll/en/test.txt' },
           zero_shot: { pt: 'fixtures/conll/pt/test.txt' },
-          teachers: { crf: { en: runs.teacher(task { epochs: 8 }) } },
+          teachers: { crf: { config: runs.teacher(task { epochs: 8 }), seeds: [1], members: 2 } },
           rows: [
             { name: 'baseline', config: runs.baseline(task), seeds: [1] },
             {
@@ -62,7 +62,8 @@ def test_suite(tmp_path, monkeypatch, capsys):
     allennlp(*arguments)
     results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
     assert [run["directory"] for run in results["runs"]] == [
-        "teachers/crf/en",
+        "teachers/crf/seed1/1",
+        "teachers/crf/seed1/2",
         "students/baseline/seed1",
         "students/posterior/seed1",
         "students/posterior/seed2",
@@ -89,7 +90,9 @@ def test_suite(tmp_path, monkeypatch, capsys):
         assert run["parameters"] > 1000
         assert [of for _, of in run["repeated"].values()] == [len(x) for x in counts.values()]
         assert run["seconds"] >= sum(epoch["seconds"] for epoch in run["epochs"]) > 0
-    teacher, _, student, _ = results["runs"]
+    teacher, other, _, student, _ = results["runs"]
+    assert teacher["scores"] != other["scores"]
+    assert student["teacher_runs"] == [teacher["directory"], other["directory"]]
     assert teacher["scores"]["en"] > 0
     assert len(teacher["epochs"]) == 8
     assert [epoch["epoch"] for epoch in student["epochs"]] == [0, 1]
@@ -98,7 +101,7 @@ def test_suite(tmp_path, monkeypatch, capsys):
     # The store was full when the students began, so they had no need of the teacher.
     log = (directory / "students/posterior/seed1.log").read_text(encoding="utf-8")
     assert "loading teacher" not in log
-    assert "loading teacher" in (directory / "targets.crf.log").read_text(encoding="utf-8")
+    assert "loading teacher" in (directory / "targets.crf/seed1.log").read_text(encoding="utf-8")
     assert "Tiny" in (directory / "report.md").read_text(encoding="utf-8")
     assert (directory / "report.html").exists()
     assert (directory / "plots/learning-curves.svg").exists()
@@ -107,7 +110,7 @@ def test_suite(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     allennlp(*arguments)
     printed = capsys.readouterr().out
-    assert "4 of 4 done already" in printed
+    assert "5 of 5 done already" in printed
     assert "started" not in printed
     again = json.loads((directory / "results.json").read_text(encoding="utf-8"))
     assert again["runs"] == results["runs"]

@@ -56,6 +56,7 @@ ELSEWHERE = {"type": "elsewhere", "place": "here", "options": {"n": 3}}
         ({"en": {"type": "archive", "archive": "a"}}, ["a"]),
         ({"en": {"archive": "a"}}, ["a"]),
         ({"en": ["a", ELSEWHERE, "b"]}, ["a", "here (3)", "b"]),
+        (["a", ELSEWHERE, "b"], ["a", "here (3)", "b"]),
     ],
 )
 def test_ways_to_name_teachers(config, expected):
@@ -72,6 +73,8 @@ def test_cross_fitted_teachers(second):
         (name,) = names(config, words=words)
         assert name == ["a", "b" if second == "b" else "here (3)", "c"][fold_of(words, 3) - 1]
         seen.add(name)
+        # The same for all languages.
+        assert names(config["en"], "xx", words) == [name]
     assert len(seen) == 3
     assert names(config, "de") == ["d"]
 
@@ -90,7 +93,8 @@ def test_the_same_archive_is_one_teacher():
         ({"en": []}, "the list of teachers for en is empty"),
         ({"en": 5}, "5 is no teacher: give the path"),
         ({"en": [["a"]]}, r"\['a'\] is no teacher: give the path"),
-        (["a"], r"\['a'\] is no teacher: give the path"),
+        ([["a"]], r"\['a'\] is no teacher: give the path"),
+        ({"folds": ["a"]}, r"2 archives or more, not \['a'\]"),
         ({"en": {"folds": ["a"]}}, r"2 archives or more, not \['a'\]"),
         ({"en": {"folds": ["a", "b"], "seed": 1}}, "Extra parameters.*seed"),
         ({"en": {"foldz": ["a", "b"]}}, 'key "archive" is required'),

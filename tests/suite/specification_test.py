@@ -104,12 +104,20 @@ def contrast(**changes):
     return put("contrasts", [own])
 
 
-def multilingual(seeds):
+def multilingual(seeds, **more):
     """One teacher of all languages, for a row with the seeds 1 and 2."""
 
     def change(values):
         config = values["rows"][0]["config"]
-        values["teachers"] = {"crf": {"config": config, "seeds": seeds}}
+        values["teachers"] = {"crf": {"config": config, "seeds": seeds, **more}}
+
+    return change
+
+
+def folds(more):
+    def change(values):
+        config = values["rows"][0]["config"]
+        values["teachers"] = {"crf": {"config": {"folds": [config] * 2}, "seeds": [1], **more}}
 
     return change
 
@@ -210,7 +218,18 @@ def taught_by(row, seeds):
         ),
         (multilingual([]), r"teachers.crf.seeds is \[\]: give a list of one"),
         (multilingual(["1"]), r"teachers.crf.seeds.0 is '1': write an integer"),
-        (multilingual([2, 3]), r"rows.1.seeds is \[1, 2\]: .* 'crf' with the same .* \[2, 3\]"),
+        (multilingual([1], members=0), "teachers.crf.members is 0: give the number of members"),
+        (multilingual([1], members="3"), "teachers.crf.members is '3': write an integer"),
+        (multilingual([1], size=3), "teachers.crf: the key is 'size': there is no such key"),
+        (multilingual([1], by_language={}), r"teachers.crf is \['by_language', .*: give one of"),
+        (multilingual([5, 10**6], members=2), r"crf.seeds is \[5, .*: give seeds below 1,000,000"),
+        (folds({"members": 2}), 'teachers.crf.config is .*: with "members", give one config'),
+        (put("teachers/crf", {"config": {}}), "teachers.crf lacks the key 'seeds'"),
+        (
+            put("teachers/crf", {"by_language": {"en": {}}, "seeds": [1]}),
+            r"teachers.crf.by_language: the list of languages is \['en'\]: .* 'es': add one",
+        ),
+        (put("rows/1/teachers", "crf/1"), r"rows.1.teachers is 'crf/1': .*\['crf'\], or a row"),
         (taught_by("structural", [1]), "rows.1.teachers is 'structural': .*, or a row above, "),
         (taught_by("baseline", [3]), r"rows.1.seeds is \[3\]: .* 'baseline' with the same seed"),
         (copied(None), 'rows.1.initialize_from is None: .* "copied" has no "source": give it one'),
@@ -258,7 +277,11 @@ def test_who_can_teach(values):
     values["needs"] = {"fixtures/conll": "git checkout"}
     taught_by("baseline", [2])(values)
     assert Suite.from_dict(values).as_dict() == values
-    multilingual([1, 2, 3])(values)
+    # Of fewer seeds, they take turns.
+    for seeds in ([1, 2, 3], [1], [7, 8]):
+        multilingual(seeds)(values)
+        assert Suite.from_dict(values).as_dict() == values
+    folds({})(values)
     assert Suite.from_dict(values).as_dict() == values
     # A suite without these keys has the digest that it had before there were any.
     plain = Suite.from_file(SUITE).as_dict()
