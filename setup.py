@@ -40,8 +40,19 @@ setup(
         "matplotlib>=3.8",
         "numpy>=1.26",
         "scipy>=1.11",
+        "onnx>=1.17",
+        "onnxruntime>=1.20",
     ],
     extras_require={
+        # What tags with an exported model, where there is nothing of the above:
+        # `pip install -r requirements-serving.txt`, then this with `--no-deps`.
+        "serving": [
+            "numpy>=1.26",
+            "onnxruntime>=1.20",
+            "regex>=2022.1.18",
+            "spacy>=3.8,<3.9",
+            "tokenizers>=0.14",
+        ],
         # Compiled loops of linear chains on a CPU. Without it they are PyTorch's.
         "fast": ["numba>=0.60"],
         # Other libraries that benchmarks/inference.py measures beside ours, where they are there.

@@ -6,6 +6,7 @@ Imports everything that is registered, so that AllenNLP finds it by name: list t
 import structkd_allennlp.commands.all_sentences  # noqa: F401
 from structkd_allennlp.commands.distillation_suite import DistillationSuite
 from structkd_allennlp.commands.distillation_targets import DistillationTargets
+from structkd_allennlp.commands.export_tagger import ExportTagger
 from structkd_allennlp.commands.export_transformer import ExportTransformer
 from structkd_allennlp.commands.train_folds import TrainFolds
 from structkd_allennlp.commands.train_tokenizer import TrainTokenizer
@@ -64,6 +65,7 @@ __all__ = [
     "DistributedTrainModel",
     "EmissionObjective",
     "EpochRecordCallback",
+    "ExportTagger",
     "ExportTransformer",
     "FileSource",
     "FoldedTransformerEmbedder",

@@ -15,7 +15,7 @@ from allennlp.modules.conditional_random_field.conditional_random_field import (
 from seqeval.metrics.sequence_labeling import end_of_chunk, get_entities, start_of_chunk
 
 from structkd_allennlp.common.text import quoted
-from structkd_allennlp.modules.entity_probability import ChunkBoundaries
+from structkd_allennlp.modules.entity_probability import ChunkBoundaries, EntitySpan
 
 OUTPUT_SCHEMES = ("BIO", "BIOUL")
 INPUT_SCHEMES = ("IOB1", *OUTPUT_SCHEMES)
@@ -95,14 +95,6 @@ def _check(tags: Sequence[str], scheme: Optional[str]) -> None:
         and not is_transition_allowed(scheme, previous_prefix, previous_type, "END", "")
     ):
         raise TagSchemeError(len(tags) - 1, f"{quoted(previous)} cannot end a sentence in {scheme}")
-
-
-class EntitySpan(NamedTuple):
-    """An entity of type `label` over the tokens `start` to `end`, the latter exclusive."""
-
-    label: str
-    start: int
-    end: int
 
 
 def entity_spans(tags: Sequence[str]) -> List[EntitySpan]:

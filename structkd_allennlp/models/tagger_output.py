@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import torch
 
 from structkd_allennlp.data.tag_schemes import entity_spans
-from structkd_allennlp.modules.entity_probability import EntityProbability
+from structkd_allennlp.modules.entity_probability import EntityProbability, conditionals_of_pairs
 from structkd_allennlp.modules.linear_chain import LinearChain
 
 
@@ -52,16 +52,14 @@ def human_readable(
         "top_k": _ranked(output, chain, labels),
     }
     if entity_probability is not None:
-        pairs = chain.pair_marginals
+        spans = [entity_spans(tags) for tags in readable["tags"]]
+        pairs = chain.pair_marginals.detach().cpu().numpy()
+        probabilities = entity_probability(
+            marginals.detach().cpu().numpy(), conditionals_of_pairs(pairs), lengths, spans
+        )
         readable["entities"] = [
-            [
-                {
-                    **span._asdict(),
-                    "probability": entity_probability(marginals[b, :n], pairs[b, : n - 1], *span),
-                }
-                for span in entity_spans(tags)
-            ]
-            for b, (tags, n) in enumerate(zip(readable["tags"], lengths, strict=True))
+            [{**span._asdict(), "probability": p} for span, p in zip(*sentence, strict=True)]
+            for sentence in zip(spans, probabilities, strict=True)
         ]
     if "marginals" in output:
         readable["marginals"] = [

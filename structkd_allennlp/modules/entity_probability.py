@@ -1,9 +1,17 @@
-"""The probability of an entity under a linear chain."""
+"""Entities in label sequences, and their probabilities under a linear chain."""
 
-from typing import NamedTuple, Sequence
+from typing import Any, Callable, List, NamedTuple, Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+Conditionals = Callable[[Array, Array], Array]
+"""
+From numbers of sentences and positions, `(n,)` each, to q(y_i+1 | y_i, x), `(n, labels, labels)`,
+with rows of 0 where y_i is impossible.
+"""
 
 
 class ChunkBoundaries(NamedTuple):
@@ -25,11 +33,33 @@ class ChunkBoundaries(NamedTuple):
     ends: Sequence[Sequence[bool]]
 
 
+class EntitySpan(NamedTuple):
+    """An entity of type `label` over the tokens `start` to `end`, the latter exclusive."""
+
+    label: str
+    start: int
+    end: int
+
+
+def spans_of_path(path: Sequence[int], boundaries: ChunkBoundaries) -> List[EntitySpan]:
+    """The entities of a sequence of labels, given by number."""
+    types, starts, ends = boundaries
+    outside = len(types) - 1
+    spans = []
+    previous, first = outside, 0
+    for i, current in enumerate([*path, outside]):
+        if ends[previous][current]:
+            spans.append(EntitySpan(types[previous], first, i))
+        if starts[previous][current]:
+            first = i
+        previous = current
+    return spans
+
+
 class EntityProbability:
     """
     Computes the probability that a linear chain's label sequence holds an entity with exactly the
-    given boundaries and type: the sum over all label sequences that hold it, by a walk over the
-    chain's pair marginals.
+    given boundaries and type: the sum over all label sequences that hold it.
 
     # Parameters
 
@@ -38,43 +68,99 @@ class EntityProbability:
     """
 
     def __init__(self, boundaries: ChunkBoundaries) -> None:
-        self._types = boundaries.types
-        self._starts = torch.tensor(boundaries.starts).double()
-        self._ends = torch.tensor(boundaries.ends).double()
+        n = len(boundaries.types) - 1
+        starts, ends = (np.array(x, float) for x in (boundaries.starts, boundaries.ends))
+        # Shape: (labels,) and (labels, labels)
+        self._starts_first, self._starts = starts[n, :n], starts[:n, :n]
+        self._ends_last, self._ends = ends[:n, n], ends[:n, :n]
         self._goes_on = (1 - self._starts) * (1 - self._ends)
+        # Shape: (labels,) each; gold entities may be of a type that no label has
+        self._no_type = np.zeros(n)
+        self._of_type = {
+            label: np.array([type_ == label for type_ in boundaries.types[:n]], float)
+            for label in boundaries.types
+        }
 
-    @torch.no_grad()
     def __call__(
-        self, marginals: Tensor, pair_marginals: Tensor, label: str, start: int, end: int
-    ) -> float:
+        self,
+        marginals: Array,
+        conditionals: Conditionals,
+        lengths: Sequence[int],
+        spans: Sequence[Sequence[EntitySpan]],
+    ) -> List[List[float]]:
         """
         # Parameters
 
-        marginals : `Tensor`
-            `(length, labels)`, of one sentence without padding.
-        pair_marginals : `Tensor`
-            `(length - 1, labels, labels)`.
-        label : `str`
-            The type of the entity.
-        start, end : `int`
-            Its tokens, the end exclusive.
+        marginals : `Array`
+            `(batch, length, labels)`.
+        conditionals : `Conditionals`
+        lengths : `Sequence[int]`
+            Of the sentences.
+        spans : `Sequence[Sequence[EntitySpan]]`
+            Of each sentence, in any order.
+
+        # Returns
+
+        `List[List[float]]`
+            The probability of each.
         """
-        n = marginals.size(1)
-        marginals, pairs = marginals.double().cpu(), pair_marginals.double().cpu()
-        of_type = torch.tensor([type_ == label for type_ in self._types[:n]]).double()
-        # Shape: (labels,): the probability of everything up to here, by the current label.
-        if start == 0:
-            walk = marginals[0] * self._starts[n, :n]
-        else:
-            walk = (pairs[start - 1] * self._starts[:n, :n]).sum(0)
-        walk = walk * of_type
-        for i in range(start, end - 1):
-            walk = walk @ (_conditional(pairs[i]) * self._goes_on[:n, :n])
-        if end == marginals.size(0):
-            return float(walk @ self._ends[:n, n])
-        return float((walk @ (_conditional(pairs[end - 1]) * self._ends[:n, :n])).sum())
+        flat = [(row, *span) for row, own in enumerate(spans) for span in own]
+        # The longest first, so that those that go on are the first.
+        order = sorted(range(len(flat)), key=lambda e: flat[e][2] - flat[e][3])
+        found = np.zeros(len(flat))
+        if flat:
+            rows, labels, starts, ends = zip(*(flat[e] for e in order), strict=True)
+            found[order] = self._walk(
+                np.asarray(marginals, float),
+                conditionals,
+                np.take(lengths, rows),
+                np.array(rows),
+                np.stack([self._of_type.get(label, self._no_type) for label in labels]),
+                np.array(starts),
+                np.array(ends),
+            )
+        values = iter(found.tolist())
+        return [[next(values) for _ in own] for own in spans]
+
+    def _walk(
+        self,
+        marginals: Array,
+        conditionals: Conditionals,
+        lengths: Array,
+        rows: Array,
+        of_type: Array,
+        starts: Array,
+        ends: Array,
+    ) -> Array:
+        """`(n,)`, of entities by falling length."""
+        # Shape: (n, labels): the probability of everything up to here, by the current label.
+        walk = marginals[rows, starts] * self._starts_first
+        inner = np.flatnonzero(starts > 0)
+        if len(inner):
+            own, before = rows[inner], starts[inner] - 1
+            steps = conditionals(own, before) * self._starts
+            walk[inner] = np.einsum("nx,nxy->ny", marginals[own, before], steps)
+        walk *= of_type
+        for offset in range(int(ends[0] - starts[0]) - 1):
+            on = int((ends - starts - 1 > offset).sum())
+            steps = conditionals(rows[:on], starts[:on] + offset) * self._goes_on
+            walk[:on] = np.einsum("nx,nxy->ny", walk[:on], steps)
+        result: Array = walk @ self._ends_last
+        inner = np.flatnonzero(ends < lengths)
+        if len(inner):
+            steps = conditionals(rows[inner], ends[inner] - 1) * self._ends
+            result[inner] = np.einsum("nx,nxy->n", walk[inner], steps)
+        return result
 
 
-def _conditional(pairs: Tensor) -> Tensor:
-    """q(next | current) from q(current, next); rows of 0 where the current label is impossible."""
-    return pairs / pairs.sum(1, keepdim=True).clamp(min=torch.finfo(pairs.dtype).tiny)
+def conditionals_of_pairs(pairs: Array) -> Conditionals:
+    """
+    From `(batch, length - 1, labels, labels)`, the marginals of pairs of neighbouring labels.
+    """
+
+    def conditionals(rows: Array, positions: Array) -> Array:
+        own = np.asarray(pairs[rows, positions], float)
+        result: Array = own / np.maximum(own.sum(2, keepdims=True), np.finfo(float).tiny)
+        return result
+
+    return conditionals

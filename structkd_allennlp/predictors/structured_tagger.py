@@ -3,7 +3,7 @@ import json
 import locale
 import math
 import sys
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, TypeVar, Union
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict, sanitize
@@ -12,22 +12,19 @@ from allennlp.data.fields import TextField
 from allennlp.models import Model
 from allennlp.predictors.predictor import Predictor
 
+from structkd_allennlp.common.batching import LIKE_A_TOKEN, SentenceSize, weighted_batches
+from structkd_allennlp.common.requests import Request, RequestError, parse_line
 from structkd_allennlp.common.text import quoted
 from structkd_allennlp.data.dataset_readers import MultilingualReader, TaggingReader
 from structkd_allennlp.data.sentences import instance_of_words, metadata_of
 from structkd_allennlp.data.tokenizers import blank_spacy_tokenizer
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
-from structkd_allennlp.predictors.batches import LIKE_A_TOKEN, SentenceSize, batches
-from structkd_allennlp.predictors.input_lines import (
-    BYTE_ORDER_MARK,
-    BadLines,
-    InputLine,
-    Request,
-    parse_line,
-)
+from structkd_allennlp.predictors.input_lines import BYTE_ORDER_MARK, BadLines, InputLine
 
 Outcome = Union[JsonDict, Exception]
 """What there is to say of an input, or why there is nothing."""
+
+Asked = TypeVar("Asked")
 
 LONGER = "Split it, or raise the bound by --predictor-args '{\"max_sentence_length\": ...}'"
 
@@ -139,7 +136,7 @@ class StructuredTaggerPredictor(Predictor):
             line = line.removeprefix(BYTE_ORDER_MARK)
         try:
             self._check_characters(len(line))
-            return InputLine(parse_line(line), self._lines, line)
+            return InputLine(_asked(parse_line, line), self._lines, line)
         except ConfigurationError as error:
             bad = InputLine({}, self._lines, line, error.message)
             if self._skip_errors:
@@ -193,7 +190,7 @@ class StructuredTaggerPredictor(Predictor):
         """`None` for a sentence without words."""
         if isinstance(given, InputLine) and given.error:
             raise ConfigurationError(given.error)
-        sentence, language = Request.from_json(given)
+        sentence, language = _asked(Request.from_json, given)
         language = language or self._language
         if isinstance(sentence, str):
             # Before time goes into tokens of what is too long anyway.
@@ -267,14 +264,14 @@ class StructuredTaggerPredictor(Predictor):
                 sizes[i] = self._size(instance)
             except ConfigurationError as error:
                 outcomes[i] = error
-        for batch in batches(sizes, self._max_tokens_per_batch):
+        for batch in weighted_batches(sizes, self._max_tokens_per_batch):
             outcomes.update(zip(batch, self._outcomes([instances[i] for i in batch]), strict=True))
         return [outcomes[i] for i in range(len(instances))]
 
     def _size(self, instance: Instance) -> SentenceSize:
         tokens = _tokens(instance)
         sequences = self._tagger.num_sequences(len(tokens))
-        size = SentenceSize.of(tokens, sequences)
+        size = SentenceSize.of([token.text or "" for token in tokens], sequences)
         if size.total > self._max_sentence_length:
             raise ConfigurationError(
                 f"{len(tokens):,} tokens, the longest of {max(map(_length, tokens)):,} characters, "
@@ -332,6 +329,13 @@ class StructuredTaggerPredictor(Predictor):
         if self._tagger.marginals:
             names.append("marginals")
         return {"language": language, **{name: [] for name in names}}
+
+
+def _asked(parse: Callable[[Any], Asked], given: Any) -> Asked:
+    try:
+        return parse(given)
+    except RequestError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _tokens(instance: Instance) -> List[Token]:

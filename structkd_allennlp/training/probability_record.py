@@ -12,7 +12,7 @@ from torch import Tensor
 
 from structkd_allennlp.common.files import write_bytes
 from structkd_allennlp.data.tag_schemes import chunk_boundaries, entity_spans
-from structkd_allennlp.modules.entity_probability import EntityProbability
+from structkd_allennlp.modules.entity_probability import EntityProbability, conditionals_of_pairs
 from structkd_allennlp.modules.linear_chain import KBest, LinearChain
 from structkd_allennlp.training.calibration import brier_scores
 
@@ -161,9 +161,12 @@ class ProbabilityRecorder:
         assert self._entity_probability is not None
         predicted, gold = set(entity_spans(predicted_tags)), set(entity_spans(gold_tags))
         spans = sorted(predicted | gold)
-        probabilities = [
-            self._entity_probability(marginals, pair_marginals, *span) for span in spans
-        ]
+        (probabilities,) = self._entity_probability(
+            marginals.unsqueeze(0).numpy(),
+            conditionals_of_pairs(pair_marginals.unsqueeze(0).numpy()),
+            [len(marginals)],
+            [spans],
+        )
         self._add("entities", len(spans))
         self._add("entity_probability", _in_units(np.asarray(probabilities)))
         self._add("entity_predicted", [span in predicted for span in spans])

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from structkd_allennlp.data.tag_schemes import chunk_boundaries, entity_spans
-from structkd_allennlp.modules.entity_probability import EntityProbability
+from structkd_allennlp.modules.entity_probability import (
+    EntityProbability,
+    EntitySpan,
+    conditionals_of_pairs,
+    spans_of_path,
+)
 from structkd_allennlp.modules.linear_chain import LinearChain
 
 LABELS = {
@@ -17,6 +22,17 @@ LABELS = {
     "untyped": ["O", "B", "I"],
     "hyphens": ["O", "B-a-b", "I-a-b", "B-a-c", "I-a-c"],
 }
+
+
+def probabilities(labels, chain, spans):
+    """Of entities of the only sentence."""
+    (found,) = EntityProbability(chunk_boundaries(labels))(
+        chain.marginals.numpy(),
+        conditionals_of_pairs(chain.pair_marginals.numpy()),
+        chain.lengths.tolist(),
+        [spans],
+    )
+    return found
 
 
 @pytest.mark.parametrize("scheme", LABELS)
@@ -32,20 +48,24 @@ def test_probability_equals_enumeration(scheme):
         probability = chain.log_prob(torch.tensor([path])).exp().item()
         for span in entity_spans([labels[y] for y in path]):
             expected[span] += probability
-    computed = EntityProbability(chunk_boundaries(labels))
-    for span, probability in expected.items():
-        assert computed(chain.marginals[0], chain.pair_marginals[0], *span) == pytest.approx(
-            probability
-        )
+    computed = probabilities(labels, chain, list(expected))
+    assert computed == pytest.approx(list(expected.values()))
     assert {s.end - s.start for s in expected} == {1, 2, 3, 4}
 
 
 def test_one_token():
     mask = torch.ones(1, 1, dtype=torch.bool)
     chain = LinearChain(torch.tensor([[[0.0, 1.0, 2.0]]]), torch.zeros(3, 3), mask)
-    probability = EntityProbability(chunk_boundaries(["O", "B-A", "I-A"]))
     # Here both B-A and, by conlleval's rule, I-A are the entity.
     expected = torch.softmax(torch.tensor([0.0, 1.0, 2.0]), 0)[1:].sum().item()
-    assert probability(chain.marginals[0], chain.pair_marginals[0], "A", 0, 1) == pytest.approx(
-        expected
+    assert probabilities(["O", "B-A", "I-A"], chain, [EntitySpan("A", 0, 1)]) == pytest.approx(
+        [expected]
     )
+
+
+@pytest.mark.parametrize("scheme", LABELS)
+def test_spans_of_a_path_are_those_of_its_tags(scheme):
+    labels = LABELS[scheme]
+    boundaries = chunk_boundaries(labels)
+    for path in itertools.product(range(len(labels)), repeat=4):
+        assert spans_of_path(path, boundaries) == entity_spans([labels[y] for y in path])

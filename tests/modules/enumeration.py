@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from structkd_allennlp.modules.linear_chain import KBest
-from structkd_allennlp.modules.linear_chain.log_space import FORBIDDEN
+from structkd_allennlp.modules.linear_chain.constants import FORBIDDEN
 
 Path = Tuple[int, ...]
 

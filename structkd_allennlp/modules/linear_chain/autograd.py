@@ -6,7 +6,7 @@ from typing import Any, Optional, Tuple
 import torch
 from torch import Tensor
 
-from structkd_allennlp.modules.linear_chain.log_space import FORBIDDEN, IMPOSSIBLE
+from structkd_allennlp.modules.linear_chain.constants import FORBIDDEN, IMPOSSIBLE
 from structkd_allennlp.modules.linear_chain.messages import ForwardBackward
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from structkd_allennlp.modules.linear_chain.autograd import PairForm, Scores, as_log_potentials
+from structkd_allennlp.modules.linear_chain.constants import FORBIDDEN, IMPOSSIBLE
 from structkd_allennlp.modules.linear_chain.inference import Inference
-from structkd_allennlp.modules.linear_chain.log_space import FORBIDDEN, IMPOSSIBLE
 
 
 class KBest(NamedTuple):

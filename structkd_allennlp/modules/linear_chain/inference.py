@@ -15,11 +15,8 @@ from structkd_allennlp.modules.linear_chain.autograd import (
     LogPartition,
     PairForm,
 )
-from structkd_allennlp.modules.linear_chain.log_space import (
-    FORBIDDEN,
-    IMPOSSIBLE,
-    LogSpaceForwardBackward,
-)
+from structkd_allennlp.modules.linear_chain.constants import FORBIDDEN, IMPOSSIBLE
+from structkd_allennlp.modules.linear_chain.log_space import LogSpaceForwardBackward
 from structkd_allennlp.modules.linear_chain.messages import ForwardBackward, Recursions
 from structkd_allennlp.modules.linear_chain.torch_backend import per_position
 

@@ -13,11 +13,8 @@ from typing import Callable, Optional, Protocol, Tuple
 import torch
 from torch import Tensor
 
-from structkd_allennlp.modules.linear_chain.log_space import IMPOSSIBLE
+from structkd_allennlp.modules.linear_chain.constants import IMPOSSIBLE, SMALLEST_PRODUCT
 from structkd_allennlp.modules.linear_chain.torch_backend import per_position
-
-# Products of messages below this may have lost digits at the end of the range of float64.
-_SMALLEST_PRODUCT = 1e-200
 
 
 class Recursions(Protocol):
@@ -89,7 +86,7 @@ class ForwardBackward:
         self.marginals, self._norms, least = self._recursions.posteriors(scores > IMPOSSIBLE)
         self.unreliable: Optional[Tensor] = None
         # Where nothing at all is possible the norm is 0.
-        suspect = (least < _SMALLEST_PRODUCT) | (self._norms < _SMALLEST_PRODUCT).any(1)
+        suspect = (least < SMALLEST_PRODUCT) | (self._norms < SMALLEST_PRODUCT).any(1)
         if suspect.any():
             self.unreliable = suspect.nonzero().squeeze(1)
             self._recursions.clear(self.unreliable)

@@ -1,39 +1,16 @@
-"""
-The loops of `torch_backend` compiled by Numba for a CPU, sentence by sentence. Their twins there
-have the formulas.
-"""
+"""`loops` on tensors, on a CPU."""
 
-from typing import Any, Callable, Optional, Tuple, TypeVar
+from typing import Any, Optional, Tuple
 
 import numpy
 import torch
 from torch import Tensor
 
-from structkd_allennlp.modules.linear_chain.log_space import IMPOSSIBLE
-from structkd_allennlp.modules.linear_chain.torch_backend import SMALLEST_SCALE, per_position
+from structkd_allennlp.modules.linear_chain import loops
+from structkd_allennlp.modules.linear_chain.loops import Arrays
+from structkd_allennlp.modules.linear_chain.torch_backend import per_position
 
-numba: Any
-try:
-    import numba
-except ImportError:
-    numba = None
-
-IS_AVAILABLE = numba is not None
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-Array = Any
-"""A NumPy array. Numba checks what it holds."""
-Arrays = Tuple[Array, Array, Array]
-
-
-def compiled(function: Function) -> Function:
-    """Compiled on its first call, and cached on disk for later processes."""
-    if numba is None:
-        return function
-    # Sums may be reordered for vector instructions. NaN and infinity keep their meaning.
-    fastmath = {"reassoc", "contract", "nsz"}
-    result: Function = numba.njit(cache=True, fastmath=fastmath, error_model="numpy")(function)
-    return result
+IS_AVAILABLE = loops.ARE_COMPILED
 
 
 class NumbaRecursions:
@@ -49,7 +26,7 @@ class NumbaRecursions:
         self._messages: Arrays = _arrays(self.alpha, self.beta, self.onward)
         # Shape: (2, batch, length); what alpha and onward have been multiplied by
         self._scales = numpy.ones((2, batch, length))
-        _run(self._chain, self._messages, self._scales, self.log_scales.numpy())
+        loops.run(self._chain, self._messages, self._scales, self.log_scales.numpy())
 
     def posteriors(self, support: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """See `TorchRecursions.posteriors`."""
@@ -58,7 +35,7 @@ class NumbaRecursions:
         norms = torch.ones_like(self.alpha[..., 0])
         least = torch.full_like(self.log_scales, torch.inf)
         results = _arrays(posteriors, norms, least)
-        _normalise(self._chain, self._messages, support.numpy(), results)
+        loops.normalise(self._chain, self._messages, support.numpy(), results)
         return posteriors, norms, least
 
     def clear(self, rows: Tensor) -> None:
@@ -75,7 +52,7 @@ class NumbaRecursions:
         alpha, beta, onward = (torch.empty_like(self.alpha) for _ in range(3))
         results = _arrays(alpha, beta, onward)
         tangents = scores.contiguous().numpy(), transition_tangents
-        _jvp(self._chain, self._messages, self._scales, tangents, results)
+        loops.jvp(self._chain, self._messages, self._scales, tangents, results)
         return alpha, beta, onward
 
 
@@ -85,206 +62,9 @@ def best_paths(scores: Tensor, transitions: Tensor, mask: Tensor, k: int) -> Tup
     paths = torch.zeros(batch, k, length, dtype=torch.long)
     values = scores.new_full((batch, k), -torch.inf)
     chain = _arrays(scores, per_position(transitions), mask.sum(1))
-    _search(chain, paths.numpy(), values.numpy())
+    loops.search(chain, paths.numpy(), values.numpy())
     return paths, values
 
 
 def _arrays(*tensors: Tensor) -> Any:
     return tuple(tensor.contiguous().numpy() for tensor in tensors)
-
-
-@compiled
-def _at(matrices: Array, sentence: int, step: int) -> Array:
-    """The matrix of a step; they may be the same for all sentences, or at all positions of one."""
-    return matrices[sentence if len(matrices) > 1 else 0, step if matrices.shape[1] > 1 else 0]
-
-
-@compiled
-def _multiply_forth(vector: Array, matrix: Array, result: Array) -> None:
-    """result += vector matrix"""
-    for j in range(len(vector)):
-        weight = vector[j]
-        for k in range(len(vector)):
-            result[k] += weight * matrix[j, k]
-
-
-@compiled
-def _multiply_back(matrix: Array, vector: Array, result: Array) -> None:
-    """result += matrix vector"""
-    for j in range(len(vector)):
-        entry = 0.0
-        for k in range(len(vector)):
-            entry += matrix[j, k] * vector[k]
-        result[j] += entry
-
-
-@compiled
-def _run(chain: Arrays, messages: Arrays, scales: Array, log_scales: Array) -> None:
-    factors, transition_factors, lengths = chain
-    alpha, beta, onward = messages
-    batch, _, labels = factors.shape
-    for b in range(batch):
-        for empty in messages:
-            empty[b] = 0
-        last = lengths[b] - 1
-        for j in range(labels):
-            alpha[b, 0, j] = factors[b, 0, j]
-        for i in range(1, last + 1):
-            matrix = _at(transition_factors, b, i - 1)
-            message, previous = alpha[b, i], alpha[b, i - 1]
-            _multiply_forth(previous, matrix, message)
-            total = 0.0
-            for k in range(labels):
-                message[k] *= factors[b, i, k]
-                # Rescaling would hide that it has lost digits.
-                if message[k] < SMALLEST_SCALE:
-                    message[k] = 0
-                total += message[k]
-            # Where nothing is possible there is nothing to rescale.
-            if total > SMALLEST_SCALE:
-                scales[0, b, i] = 1 / total
-                log_scales[b] += numpy.log(total)
-                for k in range(labels):
-                    message[k] *= scales[0, b, i]
-        for j in range(labels):
-            beta[b, last, j] = 1.0
-            onward[b, last, j] = factors[b, last, j]
-        for i in range(last - 1, -1, -1):
-            matrix = _at(transition_factors, b, i)
-            message, following = beta[b, i], onward[b, i + 1]
-            total = 0.0
-            _multiply_back(matrix, following, message)
-            for j in range(labels):
-                total += message[j]
-            if total > SMALLEST_SCALE:
-                scales[1, b, i] = 1 / total
-            for j in range(labels):
-                onward[b, i, j] = message[j] * scales[1, b, i] * factors[b, i, j]
-
-
-@compiled
-def _normalise(chain: Arrays, messages: Arrays, support: Array, results: Arrays) -> None:
-    lengths = chain[2]
-    alpha, beta, _ = messages
-    posteriors, norms, least = results
-    batch, _, labels = alpha.shape
-    for b in range(batch):
-        posteriors[b, lengths[b] :] = 0
-        for i in range(lengths[b]):
-            row = posteriors[b, i]
-            total = 0.0
-            for j in range(labels):
-                row[j] = alpha[b, i, j] * beta[b, i, j]
-                total += row[j]
-                if support[b, i, j] and row[j] < least[b]:
-                    least[b] = row[j]
-            norms[b, i] = total
-            inverse = 1 / total
-            for j in range(labels):
-                row[j] *= inverse
-
-
-@compiled
-def _jvp(
-    chain: Arrays, messages: Arrays, scales: Array, tangents: Tuple[Array, Array], results: Arrays
-) -> None:
-    factors, transition_factors, lengths = chain
-    alpha, _, onward = messages
-    scores, transitions = tangents
-    alpha_tangents, beta_tangents, onward_tangents = results
-    batch, _, labels = factors.shape
-    for b in range(batch):
-        for empty in results:
-            empty[b] = 0
-        last = lengths[b] - 1
-        for j in range(labels):
-            alpha_tangents[b, 0, j] = alpha[b, 0, j] * scores[b, 0, j]
-        for i in range(1, last + 1):
-            matrix = _at(transition_factors, b, i - 1)
-            tangent, previous = alpha_tangents[b, i], alpha_tangents[b, i - 1]
-            _multiply_forth(previous, matrix, tangent)
-            if len(transitions):
-                _multiply_forth(alpha[b, i - 1], matrix * _at(transitions, b, i - 1), tangent)
-            scale = scales[0, b, i]
-            for k in range(labels):
-                own = alpha[b, i, k] * scores[b, i, k]
-                tangent[k] = tangent[k] * factors[b, i, k] * scale + own
-        for j in range(labels):
-            onward_tangents[b, last, j] = onward[b, last, j] * scores[b, last, j]
-        for i in range(last - 1, -1, -1):
-            matrix = _at(transition_factors, b, i)
-            tangent, following = beta_tangents[b, i], onward_tangents[b, i + 1]
-            _multiply_back(matrix, following, tangent)
-            if len(transitions):
-                _multiply_back(matrix * _at(transitions, b, i), onward[b, i + 1], tangent)
-            scale = scales[1, b, i]
-            for j in range(labels):
-                own = onward[b, i, j] * scores[b, i, j]
-                onward_tangents[b, i, j] = tangent[j] * factors[b, i, j] * scale + own
-
-
-@compiled
-def _search(chain: Arrays, paths: Array, values: Array) -> None:
-    scores, transitions, lengths = chain
-    batch, length, labels = scores.shape
-    k = paths.shape[1]
-    following, onward = numpy.empty((2, length, labels))
-    level, best = numpy.empty((2, k))
-    states, parents = numpy.zeros((2, length, k), numpy.int64)
-    for b in range(batch):
-        last = lengths[b] - 1
-        following[last] = 0
-        onward[last] = scores[b, last]
-        for i in range(last - 1, -1, -1):
-            matrix = _at(transitions, b, i)
-            for j in range(labels):
-                highest = -numpy.inf
-                for m in range(labels):
-                    highest = max(highest, matrix[j, m] + onward[i + 1, m])
-                following[i, j] = highest
-                onward[i, j] = highest + scores[b, i, j]
-
-        ranks = 0
-        for j in range(labels):
-            ranks = _insert(best, states[0], parents[0], ranks, onward[0, j], j, 0)
-        for i in range(last):
-            matrix = _at(transitions, b, i)
-            for r in range(ranks):
-                # Without the best way on, which `best` includes already.
-                level[r] = best[r] - following[i, states[i, r]]
-            previous, ranks = ranks, 0
-            for r in range(previous):
-                row = matrix[states[i, r]]
-                for j in range(labels):
-                    value = level[r] + (row[j] + onward[i + 1, j])
-                    if ranks < k or value > best[k - 1]:
-                        ranks = _insert(best, states[i + 1], parents[i + 1], ranks, value, j, r)
-
-        for r in range(ranks):
-            if best[r] < IMPOSSIBLE:
-                break
-            values[b, r] = best[r]
-            rank = r
-            for i in range(last, -1, -1):
-                paths[b, r, i] = states[i, rank]
-                rank = parents[i, rank]
-
-
-@compiled
-def _insert(
-    best: Array, states: Array, parents: Array, ranks: int, value: float, state: int, parent: int
-) -> int:
-    """Inserts into the best so far, in order; equal values stay in the order in which they came."""
-    k = len(best)
-    if ranks == k and not value > best[k - 1]:
-        return ranks
-    place = min(ranks, k - 1)
-    while place > 0 and value > best[place - 1]:
-        best[place] = best[place - 1]
-        states[place] = states[place - 1]
-        parents[place] = parents[place - 1]
-        place -= 1
-    best[place] = value
-    states[place] = state
-    parents[place] = parent
-    return min(ranks + 1, k)

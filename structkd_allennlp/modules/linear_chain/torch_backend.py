@@ -9,10 +9,12 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from structkd_allennlp.modules.linear_chain.log_space import FORBIDDEN, IMPOSSIBLE
+from structkd_allennlp.modules.linear_chain.constants import (
+    FORBIDDEN,
+    IMPOSSIBLE,
+    SMALLEST_SCALE,
+)
 
-# Numbers below this may have lost digits at the end of the range of float64.
-SMALLEST_SCALE = 1e-290
 # Messages are rescaled before they can have shrunk by more than exp(-_SHRINKAGE).
 _SHRINKAGE = 50.0
 

@@ -7,8 +7,8 @@ from allennlp.common import Params
 from allennlp.data.tokenizers import Tokenizer
 from hypothesis import given, settings
 
+from structkd_allennlp.common.word_splitting import blank_pipeline
 from structkd_allennlp.data import BlankSpacyTokenizer, blank_spacy_tokenizer
-from structkd_allennlp.data.tokenizers.blank_spacy_tokenizer import _blank
 
 
 @pytest.mark.parametrize("language", ["xx", "en", "es", "tr", "ru"])
@@ -38,7 +38,7 @@ def test_splits_as_the_language_does_and_counts_code_points():
 # `spacy.lang.punctuation`.
 @pytest.mark.parametrize("language", ["ja", "th", "vi", "qq", "zh-classical", "punctuation", ""])
 def test_missing_languages_fall_back_with_one_warning(language, caplog):
-    _blank.cache_clear()
+    blank_pipeline.cache_clear()
     with caplog.at_level(logging.WARNING):
         first = BlankSpacyTokenizer(language).tokenize("Hello, world")
         BlankSpacyTokenizer(language).tokenize("again")
@@ -80,4 +80,4 @@ def test_from_params_cache_and_pickle():
 
 def test_unknown_languages_share_one_pipeline():
     """So that text which names any number of them takes no more memory."""
-    assert _blank("qa") is _blank("qb") is _blank("xx")
+    assert blank_pipeline("qa") is blank_pipeline("qb") is blank_pipeline("xx")

@@ -14,11 +14,8 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from structkd_allennlp.modules.linear_chain import LinearChain, inference
-from structkd_allennlp.modules.linear_chain.log_space import (
-    FORBIDDEN,
-    IMPOSSIBLE,
-    LogSpaceForwardBackward,
-)
+from structkd_allennlp.modules.linear_chain.constants import FORBIDDEN, IMPOSSIBLE
+from structkd_allennlp.modules.linear_chain.log_space import LogSpaceForwardBackward
 from tests.modules.linear_chain.reference import QUANTITIES, Reference
 from tests.modules.potentials import (
     NAMES,

@@ -7,11 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from structkd_allennlp.modules.linear_chain.log_space import (
-    FORBIDDEN,
-    IMPOSSIBLE,
-    LogSpaceForwardBackward,
-)
+from structkd_allennlp.modules.linear_chain.constants import FORBIDDEN, IMPOSSIBLE
+from structkd_allennlp.modules.linear_chain.log_space import LogSpaceForwardBackward
 from tests.modules.enumeration import Enumerated
 from tests.modules.potentials import SHAPES, cases, potentials
 

@@ -7,11 +7,8 @@ import torch
 from torch import Tensor
 
 from structkd_allennlp.modules.linear_chain import KBest, LinearChain, StructuredDistribution
-from structkd_allennlp.modules.linear_chain.log_space import (
-    FORBIDDEN,
-    IMPOSSIBLE,
-    LogSpaceForwardBackward,
-)
+from structkd_allennlp.modules.linear_chain.constants import FORBIDDEN, IMPOSSIBLE
+from structkd_allennlp.modules.linear_chain.log_space import LogSpaceForwardBackward
 from tests.modules.enumeration import Enumerated
 
 

@@ -1,0 +1,73 @@
+"""Tokenisation of raw text in many languages, without a model to download."""
+
+import logging
+from bisect import bisect_right
+from functools import cache
+from itertools import accumulate, pairwise
+from typing import Any, List, NamedTuple
+
+import regex
+
+logger = logging.getLogger(__name__)
+
+MULTI_LANGUAGE = "xx"
+"""spaCy's name for its multi-language rules."""
+
+# A character, with its marks, of a script that puts no spaces between words.
+_UNSPACED = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+)
+# spaCy takes time quadratic in the length of what has no white space in it.
+_LONGEST_TOKEN = 250
+_LONG = regex.compile(rf"\S{{{_LONGEST_TOKEN}}}")
+
+
+@cache
+def blank_pipeline(language: str) -> Any:
+    import spacy
+
+    try:
+        return spacy.blank(language)
+    except (ImportError, AttributeError) as error:
+        # Also for languages such as Japanese, whose tokenizer is a package of its own, and for
+        # names of other modules of spaCy, such as "punctuation".
+        logger.warning(
+            "spaCy has no tokenizer for the language %r here, so its multi-language rules (%r) "
+            "split the text, at white space and punctuation, and between the characters of scripts "
+            "such as Chinese and Thai. To change that, install what spaCy asks for (%s), or name "
+            "another language or tokenizer in the configuration.",
+            language,
+            MULTI_LANGUAGE,
+            " ".join(str(error).split()),
+        )
+        # One for all: input may name any number of languages.
+        return blank_pipeline(MULTI_LANGUAGE)
+
+
+class Piece(NamedTuple):
+    """A word of a text, with its offsets in code points, the end exclusive."""
+
+    text: str
+    start: int
+    end: int
+
+
+def split_words(text: str, language: str = MULTI_LANGUAGE) -> List[Piece]:
+    """
+    By the rules of a blank spaCy pipeline: see `BlankSpacyTokenizer`. Imports spaCy, which takes
+    more than a second, at the first call.
+    """
+    pipeline = blank_pipeline(language)
+    cuts = {match.end() for match in _LONG.finditer(text)}
+    if pipeline.lang == MULTI_LANGUAGE:
+        cuts.update(cut for match in _UNSPACED.finditer(text) for cut in match.span())
+    parts = [text[a:b] for a, b in pairwise(sorted({0, *cuts, len(text)}))]
+    # Where each of them starts once there is a space between any two.
+    starts = list(accumulate((len(part) + 1 for part in parts), initial=0))
+    words = []
+    # Not `make_doc`, which takes no more than a million characters.
+    for token in pipeline.tokenizer(" ".join(parts)):
+        if not token.is_space:
+            start = token.idx - (bisect_right(starts, token.idx) - 1)
+            words.append(Piece(token.text, start, start + len(token.text)))
+    return words

@@ -1,0 +1,226 @@
+"""The part of a tagger that becomes an ONNX graph: from ids to emission scores."""
+
+import warnings
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import onnx
+import torch
+from allennlp.common.checks import ConfigurationError
+from allennlp.modules.seq2seq_encoders import PassThroughEncoder, PytorchSeq2SeqWrapper
+from allennlp.modules.seq2vec_encoders import CnnEncoder
+from allennlp.modules.text_field_embedders import BasicTextFieldEmbedder
+from allennlp.modules.token_embedders import Embedding, TokenCharactersEncoder
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from structkd_allennlp.modules.tagger_chain import Tagger
+
+_OPSET = 17
+
+OUTPUT = "scores"
+
+
+class Embedder(torch.nn.Module):
+    """
+    What stands in the graph for one of a tagger's embedders.
+
+    # Attributes
+
+    inputs : `Dict[str, List[str]]`
+        The names of its inputs, each with those of its dimensions.
+    """
+
+    inputs: Dict[str, List[str]]
+
+    def example(self, batch: int, length: int) -> List[Tensor]:
+        """One tensor for each input."""
+        raise NotImplementedError
+
+
+class WordEmbedder(Embedder):
+    """`NAME` `(batch, length)`: see `serving.inputs.WordInput`."""
+
+    def __init__(self, name: str, embedding: Embedding) -> None:
+        super().__init__()
+        self.inputs = {name: ["batch", "length"]}
+        self._embedding = embedding
+
+    def example(self, batch: int, length: int) -> List[Tensor]:
+        return [torch.ones(batch, length, dtype=torch.long)]
+
+    def forward(self, numbers: Tensor, mask: Tensor) -> Tensor:
+        embedded: Tensor = self._embedding(numbers)
+        return embedded
+
+
+class CharacterEmbedder(Embedder):
+    """
+    A convolution over the characters of all different words: see `serving.inputs.CharacterInput`.
+    """
+
+    def __init__(self, name: str, encoder: TokenCharactersEncoder) -> None:
+        super().__init__()
+        self.inputs = {
+            name: [f"{name}_words", f"{name}_characters"],
+            f"{name}_rows": ["batch", "length"],
+        }
+        self._embedding = encoder._embedding._module
+        self._cnn: CnnEncoder = encoder._encoder._module
+
+    def example(self, batch: int, length: int) -> List[Tensor]:
+        longest = max(self._cnn._ngram_filter_sizes) + 4
+        return [
+            torch.ones(5, longest, dtype=torch.long),
+            torch.ones(batch, length, dtype=torch.long),
+        ]
+
+    def forward(self, characters: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
+        # Shape: (words, characters)
+        present = characters != 0
+        # Shape: (words, characters, size) -> (words, size, characters)
+        embedded = (self._embedding(characters) * present.unsqueeze(-1)).transpose(1, 2)
+        pooled = []
+        for layer in self._cnn._convolution_layers:
+            activations = self._cnn._activation(layer(embedded))
+            # Shape: (words, 1, positions): where the window holds no padding
+            within = present[:, layer.kernel_size[0] - 1 :].unsqueeze(1)
+            lowest = torch.finfo(torch.float).min
+            highest = activations.masked_fill(~within, lowest).amax(2)
+            pooled.append(highest.masked_fill(highest == lowest, 0.0))
+        # Shape: (words, filters)
+        vectors = torch.cat(pooled, 1)
+        if self._cnn.projection_layer is not None:
+            vectors = self._cnn.projection_layer(vectors)
+        return vectors[rows]
+
+
+class EmissionGraph(torch.nn.Module):
+    """
+    A tagger from ids to emission scores.
+
+    # Parameters
+
+    tagger : `Tagger`
+    embedders : `Sequence[Embedder]`
+        In the order in which the tagger concatenates their vectors.
+
+    # Raises
+
+    `ConfigurationError` for an encoder that has no form here.
+    """
+
+    def __init__(self, tagger: Tagger, embedders: Sequence[Embedder]) -> None:
+        super().__init__()
+        self.embedders = torch.nn.ModuleList(embedders)
+        self._rnn = _rnn_of(tagger.encoder)
+        self._feedforward = getattr(tagger, "_feedforward", None)
+        self._projection = tagger.tag_projection_layer._module
+        self.eval()
+
+    def forward(self, mask: Tensor, *arrays: Tensor) -> Tensor:
+        """
+        # Parameters
+
+        mask : `Tensor`
+            `(batch, length)`, bool.
+        arrays : `Tensor`
+            What the embedders take, in order.
+
+        # Returns
+
+        `Tensor`
+            `(batch, length, labels)`; undefined where masked.
+        """
+        vectors, first = [], 0
+        for embedder in self.embedders:
+            last = first + len(embedder.inputs)  # type: ignore[arg-type]
+            vectors.append(embedder(*arrays[first:last], mask=mask))
+            first = last
+        # Shape: (batch, length, size)
+        hidden = torch.cat(vectors, -1) if len(vectors) > 1 else vectors[0]
+        if self._rnn is not None:
+            # The graph's operator takes sentences in any order.
+            packed = pack_padded_sequence(hidden, mask.sum(1), batch_first=True)
+            hidden, _ = pad_packed_sequence(self._rnn(packed)[0], batch_first=True)
+        if self._feedforward is not None:
+            hidden = self._feedforward(hidden)
+        scores: Tensor = self._projection(hidden)
+        return scores
+
+
+def _rnn_of(encoder: torch.nn.Module) -> Any:
+    if isinstance(encoder, PassThroughEncoder):
+        return None
+    rnn = encoder._module if isinstance(encoder, PytorchSeq2SeqWrapper) else None
+    if not isinstance(rnn, (torch.nn.LSTM, torch.nn.GRU)) or encoder.stateful:
+        raise ConfigurationError(
+            f"its encoder is a {type(encoder).__name__}, which has no form in an exported graph: "
+            'train it with "type": "lstm", "gru" or "pass_through"'
+        )
+    return rnn
+
+
+def embedders_of(tagger: Tagger) -> Dict[str, Any]:
+    """By the name of their indexers, in the order in which their vectors are concatenated."""
+    fields = tagger.text_field_embedder
+    if not isinstance(fields, BasicTextFieldEmbedder):
+        raise ConfigurationError(
+            f'its text_field_embedder is a {type(fields).__name__}: train it with "type": "basic"'
+        )
+    own = {key: fields._token_embedders[key] for key in fields._ordered_embedder_keys}
+    return own
+
+
+def graph_embedder(name: str, embedder: torch.nn.Module) -> Embedder:
+    """
+    # Raises
+
+    `ConfigurationError` for an embedder that has no form here.
+    """
+    if type(embedder) is Embedding:
+        return WordEmbedder(name, embedder)
+    if type(embedder) is TokenCharactersEncoder:
+        cnn = embedder._encoder._module
+        if type(cnn) is CnnEncoder and type(embedder._embedding._module) is Embedding:
+            return CharacterEmbedder(name, embedder)
+        kind = f"{type(embedder).__name__} with a {type(cnn).__name__}"
+    else:
+        kind = type(embedder).__name__
+    raise ConfigurationError(
+        f"its {name!r} are embedded by a {kind}, which has no form in an exported graph. There are "
+        "embedding, character_encoding with a cnn, folded_transformer and "
+        "pretrained_transformer_mismatched"
+    )
+
+
+def write_onnx(graph: EmissionGraph, path: Path) -> None:
+    """Writes the graph with batch, length and all sizes of inputs left open, and checks it."""
+    batch, length = 3, 5
+    # Sorted, as PyTorch wants them.
+    lengths = torch.tensor([length, length - 1, 2])
+    arrays = [torch.arange(length) < lengths.unsqueeze(1)]
+    dimensions: Dict[str, List[str]] = {"mask": ["batch", "length"]}
+    for embedder in graph.embedders:
+        assert isinstance(embedder, Embedder)
+        arrays += embedder.example(batch, length)
+        dimensions.update(embedder.inputs)
+    dimensions[OUTPUT] = ["batch", "length"]
+    with torch.no_grad(), warnings.catch_warnings():
+        # Of shapes that are fixed in PyTorch's own modules, and of the exporter's age.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph,
+            tuple(arrays),
+            path,
+            input_names=[name for name in dimensions if name != OUTPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={name: dict(enumerate(own)) for name, own in dimensions.items()},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def parameters(graph: EmissionGraph) -> int:
+    return sum(parameter.numel() for parameter in graph.parameters())

@@ -1,0 +1,128 @@
+"""What an archive's dataset reader does to words, as far as an exported tagger can do the same."""
+
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import TokenIndexer, Tokenizer, Vocabulary
+from allennlp.data.token_indexers import SingleIdTokenIndexer, TokenCharactersIndexer
+from allennlp.data.tokenizers import CharacterTokenizer
+
+from structkd_allennlp.data.dataset_readers import MultilingualReader, TaggingReader
+from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
+from structkd_allennlp.serving.inputs import UNKNOWN
+
+
+class ReaderParts(NamedTuple):
+    """
+    # Parameters
+
+    languages : `List[str]`
+        Those that it names.
+    indexers : `Dict[str, TokenIndexer]`
+    text : `Dict[str, Any]`
+        `language`, of text that does not name its own, and `rules`: by language, `""` for none and
+        `"*"` for any other, the language whose rules split raw text, or `None` where nothing in an
+        exported tagger can. Where a language is not there, the rules are its own.
+    """
+
+    languages: List[str]
+    indexers: Dict[str, TokenIndexer]
+    text: Dict[str, Any]
+
+
+def reader_parts(reader: Any) -> ReaderParts:
+    """
+    # Raises
+
+    `ConfigurationError` for a reader of another package, and for one that indexes languages
+    differently.
+    """
+    if isinstance(reader, MultilingualReader):
+        languages = list(dict.fromkeys([*reader.languages, *reader.readers]))
+        by_language = {language: reader._any_reader(language) for language in reader.readers}
+        default = reader._any_reader(None)
+    elif isinstance(reader, TaggingReader):
+        languages = [reader.language] if reader.language else []
+        by_language, default = {}, reader
+    else:
+        raise ConfigurationError(
+            f"its dataset reader is a {type(reader).__name__}: only the readers of "
+            "structkd_allennlp can be exported"
+        )
+    indexers = default.token_indexers
+    for language, own in by_language.items():
+        if own.token_indexers != indexers:
+            raise ConfigurationError(
+                f"its reader of {language!r} indexes words in another way than that of "
+                f"{languages[0]!r}: an exported tagger has one way for all"
+            )
+    rules: Dict[str, Optional[str]] = {}
+    for language, own in {**by_language, "": default}.items():
+        if own.tokenizer is not None:
+            rules[language] = _rules(own.tokenizer)
+        elif language:
+            rules[language] = language
+        else:
+            rules[language] = own.language or "xx"
+    if default.tokenizer is not None:
+        rules["*"] = _rules(default.tokenizer)
+    return ReaderParts(languages, indexers, {"language": default.language, "rules": rules})
+
+
+def _rules(tokenizer: Tokenizer) -> Optional[str]:
+    return tokenizer.language if isinstance(tokenizer, BlankSpacyTokenizer) else None
+
+
+def indexer_description(name: str, indexer: TokenIndexer, vocab: Vocabulary) -> Dict[str, Any]:
+    """
+    What `serving.inputs.input_of` makes an input of.
+
+    # Raises
+
+    `ConfigurationError` for an indexer that has no input there.
+    """
+    if type(indexer) is SingleIdTokenIndexer and indexer.namespace is not None:
+        own: Dict[str, Any] = {
+            "type": "words",
+            "namespace": indexer.namespace,
+            "lowercase": indexer.lowercase_tokens,
+        }
+        plain = indexer._feature_name == "text" and not _adds_tokens(indexer)
+    elif type(indexer) is TokenCharactersIndexer:
+        characters = indexer._character_tokenizer
+        own = {
+            "type": "characters",
+            "namespace": indexer._namespace,
+            "lowercase": characters._lowercase_characters,
+            "shortest": indexer._min_padding_length,
+        }
+        plain = not _adds_tokens(indexer) and type(characters) is CharacterTokenizer
+        plain = plain and characters._byte_encoding is None and not _adds_tokens(characters)
+    else:
+        raise ConfigurationError(
+            f"its {name!r} are indexed by a {type(indexer).__name__}, which an exported tagger "
+            "does not have. There are single_id, characters, folded_transformer and "
+            "pretrained_transformer_mismatched"
+        )
+    if not plain:
+        raise ConfigurationError(
+            f"its indexer {name!r} has start_tokens, end_tokens, byte_encoding or another "
+            "feature_name, which an exported tagger does not have: train it without"
+        )
+    names = vocab.get_index_to_token_vocabulary(own["namespace"])
+    if UNKNOWN not in names.values() or names.get(0) != vocab._padding_token:
+        raise ConfigurationError(
+            f"its vocabulary {own['namespace']!r} has no {UNKNOWN}, or no padding: train it "
+            'without "non_padded_namespaces" and "oov_token"'
+        )
+    return {"name": name, **own}
+
+
+def _adds_tokens(indexer: Any) -> bool:
+    return bool(indexer._start_tokens or indexer._end_tokens)
+
+
+def vocabulary(namespace: str, vocab: Vocabulary) -> List[str]:
+    """By number."""
+    names = vocab.get_index_to_token_vocabulary(namespace)
+    return [names[number] for number in range(len(names))]

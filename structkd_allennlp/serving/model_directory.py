@@ -1,0 +1,71 @@
+"""The directory that an exported tagger is."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, NamedTuple
+
+from structkd_allennlp.common.files import read_json
+
+FORMAT = 1
+
+DESCRIPTION = "tagger.json"
+GRAPH = "model.onnx"
+VOCABULARY = "vocabulary.json"
+CARD = "README.md"
+
+_AGAIN = "export it again with `allennlp export-tagger`, or copy it again from where it was made"
+
+
+class ModelDirectory(NamedTuple):
+    """
+    # Parameters
+
+    path : `Path`
+    description : `Dict[str, Any]`
+        What `tagger.json` holds.
+    """
+
+    path: Path
+    description: Dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> "ModelDirectory":
+        """
+        # Raises
+
+        `ValueError` for what is no exported tagger, has another format, or is damaged.
+        """
+        if not (path / DESCRIPTION).is_file():
+            what = "no such directory" if not path.exists() else f"there is no {DESCRIPTION} in it"
+            raise ValueError(
+                f"{path} is not an exported tagger ({what}): name the directory that "
+                "`allennlp export-tagger` has written"
+            )
+        try:
+            description = read_json(path / DESCRIPTION)
+            version, digests = description["format"], description["digests"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path / DESCRIPTION} is damaged ({error!r}): {_AGAIN}") from error
+        if version != FORMAT:
+            raise ValueError(
+                f"{path} has the format {version!r}, and this version of structkd_allennlp reads "
+                f"{FORMAT}: install the version that it was written with, or export it again"
+            )
+        for name, digest in digests.items():
+            if not (path / name).is_file():
+                raise ValueError(f"{path} lacks its {name}: {_AGAIN}")
+            if sha256(path / name) != digest:
+                raise ValueError(
+                    f"{path / name} is damaged or has been changed, as its SHA-256 is not that of "
+                    f"{DESCRIPTION}: {_AGAIN}"
+                )
+        return cls(path, description)
+
+    def size(self) -> int:
+        """In bytes, of all its files."""
+        return sum(file.stat().st_size for file in self.path.iterdir())
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

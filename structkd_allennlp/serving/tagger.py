@@ -1,0 +1,351 @@
+"""A tagger that has been exported, and all that it can say of a sentence."""
+
+import os
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+
+import numpy as np
+import onnxruntime
+
+from structkd_allennlp.common.batching import LIKE_A_TOKEN, SentenceSize, weighted_batches
+from structkd_allennlp.common.files import read_json
+from structkd_allennlp.common.requests import Request, RequestError
+from structkd_allennlp.common.word_splitting import MULTI_LANGUAGE, Piece, split_words
+from structkd_allennlp.modules.entity_probability import (
+    ChunkBoundaries,
+    EntityProbability,
+    EntitySpan,
+    spans_of_path,
+)
+from structkd_allennlp.modules.linear_chain.arrays import Array, ArrayChain, ArrayPotentials
+from structkd_allennlp.serving.inputs import Words, input_of
+from structkd_allennlp.serving.model_directory import CARD, GRAPH, VOCABULARY, ModelDirectory
+
+MAX_SENTENCE_LENGTH = 250_000
+"""In tokens, each counted as `SentenceSize` does: no longer sentence can be tagged."""
+
+_MAX_TOKENS_PER_BATCH = 8192
+_LONGER = "Split it, or ask for fewer sequences"
+
+Sentence = Union[str, Sequence[str]]
+Result = Dict[str, Any]
+
+
+class _Given(NamedTuple):
+    """A sentence as it came, in words; raw text has their places in it."""
+
+    words: List[str]
+    language: Optional[str]
+    text: Optional[str] = None
+    pieces: Sequence[Piece] = ()
+
+
+class Tagger:
+    """
+    A tagger that `allennlp export-tagger` has written. It says of a sentence what our predictor,
+    `structured_tagger`, says of it with the archive.
+
+        >>> tagger = Tagger.load("student")  # doctest: +SKIP
+        >>> tagger.tag(["Ada lives in Rotterdam ."], language="en")[0]["tags"]  # doctest: +SKIP
+        ['B-PER', 'O', 'O', 'B-LOC', 'O']
+
+    Use `Tagger.load`.
+
+    # Attributes
+
+    name : `str`
+        Of its directory.
+    card : `str`
+        The model card, Markdown.
+    info : `Dict[str, Any]`
+        `languages`, `labels`, `label_encoding`, `parameters`, `size` (bytes), `metrics` (of its
+        test or validation data), `licence`, `revision` (of this package), `digests`, `format`, and
+        more that is in its `tagger.json`.
+    """
+
+    def __init__(self, directory: ModelDirectory, threads: Optional[int] = None) -> None:
+        description = directory.description
+        self.name = directory.path.resolve().name
+        self.card = (directory.path / CARD).read_text(encoding="utf-8")
+        self.info: Dict[str, Any] = {**description["info"], "size": directory.size()}
+        self.info.update((key, description[key]) for key in ("format", "digests"))
+        self._labels: List[str] = self.info["labels"]
+        self._text = description["text"]
+        self._potentials = _potentials(description["potentials"])
+        decoding = description["decoding_potentials"]
+        self._decoding = self._potentials if decoding is None else _potentials(decoding)
+        self._boundaries: Optional[ChunkBoundaries] = None
+        if description["boundaries"] is not None:
+            self._boundaries = ChunkBoundaries(**description["boundaries"])
+            self._entity_probability = EntityProbability(self._boundaries)
+        vocabularies = read_json(directory.path / VOCABULARY)
+        self._inputs = [input_of(own, vocabularies) for own in description["inputs"]]
+        self._session = _session(directory.path / GRAPH, threads)
+        self._compiled = False
+
+    @classmethod
+    def load(cls, path: Union[str, "os.PathLike[str]"], threads: Optional[int] = None) -> "Tagger":
+        """
+        # Parameters
+
+        path : `Union[str, os.PathLike]`
+            The directory.
+        threads : `int`, optional
+            How many the graph runs on. By default as many as this process has cores.
+
+        # Raises
+
+        `ValueError` for a directory that is no exported tagger, has another format, or is damaged.
+        """
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, not {threads}")
+        return cls(ModelDirectory.read(Path(path)), threads)
+
+    def tag(
+        self,
+        sentences: Sequence[Sentence],
+        language: Optional[Union[str, Sequence[Optional[str]]]] = None,
+        top_k: int = 1,
+        marginals: bool = False,
+    ) -> List[Result]:
+        """
+        # Parameters
+
+        sentences : `Sequence[Union[str, Sequence[str]]]`
+            Raw text, which is split as the archive's dataset reader splits it, or words.
+        language : `Union[str, Sequence[Optional[str]]]`, optional
+            Of all, or of each.
+        top_k : `int`, optional (default = `1`)
+            How many tag sequences to list; fewer where no more exist.
+        marginals : `bool`, optional (default = `False`)
+            Whether to list the probability of every label.
+
+        # Returns
+
+        `List[Dict[str, Any]]`
+            Of each sentence what `StructuredTaggerPredictor` documents.
+
+        # Raises
+
+        `ValueError` for a sentence that cannot be tagged, with its number if there are several.
+        """
+        if isinstance(sentences, str):
+            raise ValueError("sentences must be a list, not one string: put it into a list")
+        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+            raise ValueError(f"top_k must be a whole number of at least 1, not {top_k!r}")
+        languages = self._languages(language, len(sentences))
+        given = []
+        sizes: Dict[int, SentenceSize] = {}
+        for number, pair in enumerate(zip(sentences, languages, strict=True)):
+            try:
+                one = self._given(*pair)
+                if one.words:
+                    sizes[number] = self._size(one.words, top_k)
+            except ValueError as error:
+                place = f"sentence {number + 1}: " if len(sentences) > 1 else ""
+                raise ValueError(f"{place}{error}") from error
+            given.append(one)
+        results = [self._empty(one.language, marginals) for one in given]
+        for batch in weighted_batches(sizes, _MAX_TOKENS_PER_BATCH):
+            tagged = self._tagged([given[number] for number in batch], top_k, marginals)
+            for number, result in zip(batch, tagged, strict=True):
+                results[number] = result
+        return results
+
+    def warm_up(self) -> None:
+        """
+        For a process that is going to live, such as a server: from now on the chain's loops are
+        those that Numba compiles, where it is installed. They take a second to load, and, the first
+        time ever on a machine, some seconds to compile; then they take a tenth of the time.
+        """
+        from structkd_allennlp.modules.linear_chain import loops
+
+        self._compiled = loops.ARE_COMPILED
+        self.tag([["a", "b"]], top_k=2, marginals=True)
+
+    def emission_scores(self, sentences: Sequence[Sequence[str]]) -> List[Array]:
+        """`(length, labels)` of each sentence, given in words, none of them empty."""
+        words = Words(sentences)
+        scores = self._scores(words)
+        return [own[:n] for own, n in zip(scores, words.lengths.tolist(), strict=True)]
+
+    @staticmethod
+    def _languages(
+        language: Optional[Union[str, Sequence[Optional[str]]]], count: int
+    ) -> Sequence[Optional[str]]:
+        if language is None or isinstance(language, str):
+            return [language] * count
+        if not isinstance(language, Sequence):
+            raise ValueError(f"language must be a string or a list of them, not {language!r}")
+        if len(language) != count:
+            raise ValueError(
+                f"{len(language)} languages for {count} sentences: name one for all, or one, or "
+                "None, for each"
+            )
+        return language
+
+    def _given(self, sentence: Sentence, language: Optional[str]) -> _Given:
+        key, value = ("sentence", sentence) if isinstance(sentence, str) else ("words", sentence)
+        if isinstance(value, tuple):
+            value = list(value)
+        request = Request.from_json({key: value, "language": language})
+        known = language or self._text["language"]
+        if not isinstance(request.sentence, str):
+            return _Given(request.sentence, known)
+        if len(request.sentence) > MAX_SENTENCE_LENGTH * LIKE_A_TOKEN:
+            raise RequestError(
+                f"a sentence of {len(request.sentence):,} characters is longer than "
+                f"{MAX_SENTENCE_LENGTH * LIKE_A_TOKEN:,}: split it"
+            )
+        pieces = split_words(request.sentence, self._rules(language))
+        return _Given([piece.text for piece in pieces], known, request.sentence, pieces)
+
+    def _rules(self, language: Optional[str]) -> str:
+        """Of which language are the rules that split raw text."""
+        rules: Dict[str, Optional[str]] = self._text["rules"]
+        default = language or self._text["language"] or MULTI_LANGUAGE
+        own = rules.get(language or "", rules.get("*", default))
+        if own is None:
+            raise RequestError(
+                "this tagger was trained with a tokenizer that it does not have here: give words "
+                "in place of raw text"
+            )
+        return own
+
+    def _size(self, words: Sequence[str], top_k: int) -> SentenceSize:
+        size = SentenceSize.of(words, self._sequences(len(words), top_k))
+        if size.total > MAX_SENTENCE_LENGTH:
+            raise RequestError(
+                f"{len(words):,} words, the longest of {max(map(len, words)):,} characters, take "
+                f"as much memory as {size.total:,} tokens, more than {MAX_SENTENCE_LENGTH:,}. "
+                f"{_LONGER}"
+            )
+        return size
+
+    def _sequences(self, length: int, top_k: int) -> int:
+        # With two labels or more, 64 tokens have more sequences than anybody can list.
+        return min(top_k, len(self._labels) ** min(length, 64))
+
+    def _scores(self, words: Words) -> Array:
+        """`(batch, length, labels)`."""
+        arrays: Dict[str, Array] = {"mask": words.mask}
+        for own in self._inputs:
+            arrays.update(own.arrays(words))
+        scores: Array = self._session.run(None, arrays)[0]
+        if not np.isfinite(scores).all():
+            raise ValueError("the model gives scores that are no numbers (NaN): export it again")
+        return scores
+
+    def _tagged(self, given: Sequence[_Given], top_k: int, marginals: bool) -> List[Result]:
+        words = Words([one.words for one in given])
+        lengths = words.lengths.tolist()
+        chain = ArrayChain(self._scores(words), words.lengths, self._potentials, self._compiled)
+        paths, scores = chain.k_best(self._sequences(max(lengths), top_k), self._decoding)
+        # Shape: (batch, k)
+        probabilities = np.exp(scores - chain.log_partition[:, None])
+        of_labels = chain.marginals
+        best = paths[:, 0]
+        # Shape: (batch, length)
+        of_tags = np.take_along_axis(of_labels, best[:, :, None], 2)[:, :, 0]
+        entities = self._entities(chain, best, lengths, given)
+        labels = self._labels
+        results = []
+        columns = (paths, scores, probabilities, of_tags)
+        for one, own, n, *values in zip(
+            given, entities, lengths, *(column.tolist() for column in columns), strict=True
+        ):
+            own_paths, own_scores, own_probabilities, own_tags = values
+            ranked: List[Result] = [
+                {
+                    "tags": [labels[y] for y in path[:n]],
+                    "score": score,
+                    "probability": probability,
+                }
+                for path, score, probability in zip(
+                    own_paths, own_scores, own_probabilities, strict=True
+                )
+                if score > -np.inf
+            ]
+            results.append(
+                {
+                    "words": one.words,
+                    "language": one.language,
+                    "tags": [labels[y] for y in own_paths[0][:n]],
+                    "tag_probabilities": own_tags[:n],
+                    "entities": own,
+                    "top_k": ranked,
+                }
+            )
+        if marginals:
+            for result, rows, n in zip(results, of_labels, lengths, strict=True):
+                result["marginals"] = [
+                    dict(zip(labels, row, strict=True)) for row in rows[:n].tolist()
+                ]
+        return results
+
+    def _entities(
+        self, chain: ArrayChain, best: Array, lengths: List[int], given: Sequence[_Given]
+    ) -> List[List[Result]]:
+        if self._boundaries is None:
+            return [[] for _ in given]
+        spans = [
+            spans_of_path(path[:n], self._boundaries)
+            for path, n in zip(best.tolist(), lengths, strict=True)
+        ]
+        probabilities = self._entity_probability(
+            chain.marginals, chain.conditionals, lengths, spans
+        )
+        return [
+            [_entity(one, span, p) for span, p in zip(*pair, strict=True)]
+            for one, *pair in zip(given, spans, probabilities, strict=True)
+        ]
+
+    @staticmethod
+    def _empty(language: Optional[str], marginals: bool) -> Result:
+        names = ["words", "tags", "tag_probabilities", "entities", "top_k"]
+        if marginals:
+            names.append("marginals")
+        return {"language": language, **{name: [] for name in names}}
+
+
+def _entity(given: _Given, span: EntitySpan, probability: float) -> Result:
+    label, start, end = span
+    result: Result = {
+        "text": " ".join(given.words[start:end]),
+        "label": label,
+        "start": start,
+        "end": end,
+        "probability": probability,
+    }
+    if given.text is not None:
+        first, last = given.pieces[start].start, given.pieces[end - 1].end
+        result.update(text=given.text[first:last], start_char=first, end_char=last)
+    return result
+
+
+def _potentials(description: Dict[str, Any]) -> ArrayPotentials:
+    """JSON has no infinity: `null` forbids."""
+
+    def array(values: Any) -> Array:
+        result: Array = np.array(values, float)
+        return np.where(np.isnan(result), -np.inf, result)
+
+    return ArrayPotentials(*(array(description[key]) for key in ("transitions", "start", "end")))
+
+
+def _session(path: Path, threads: Optional[int]) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or _cores()
+    options.inter_op_num_threads = 1
+    # Threads that wait are not to burn what other processes could use.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Batches have many shapes.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,110 @@
+"""Inference on NumPy arrays, against the same on tensors."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from structkd_allennlp.modules.linear_chain import LinearChain, loops
+from structkd_allennlp.modules.linear_chain.arrays import ArrayChain, ArrayPotentials
+
+COMPILED = [False, *([True] if loops.ARE_COMPILED else [])]
+
+
+def both(seed, batch, length, labels, scale=2.0, forbidden=0.2):
+    """A `LinearChain` and what an `ArrayChain` needs to be the same."""
+    random = np.random.default_rng(seed)
+    emissions = (random.normal(size=(batch, length, labels)) * scale).astype(np.float32)
+    lengths = random.integers(1, length + 1, batch)
+    lengths[0] = length
+    potentials = []
+    for shape in [(labels, labels), (labels,), (labels,)]:
+        values = random.normal(size=shape)
+        values[random.random(shape) < forbidden] = -np.inf
+        # The first label is always possible.
+        values[..., 0] = 0
+        potentials.append(values)
+    tensors = [torch.tensor(x) for x in potentials]
+    mask = torch.arange(length) < torch.tensor(lengths).unsqueeze(1)
+    chain = LinearChain(torch.tensor(emissions).double(), tensors[0], mask, *tensors[1:])
+    return chain, emissions, lengths, ArrayPotentials(*potentials)
+
+
+def check(chain, emissions, lengths, potentials, compiled, k=4):
+    arrays = ArrayChain(emissions, lengths, potentials, compiled)
+    close = {"rtol": 1e-9, "atol": 1e-12}
+    np.testing.assert_allclose(arrays.marginals, chain.marginals.numpy(), **close)
+    np.testing.assert_allclose(arrays.log_partition, chain.log_partition.numpy(), **close)
+    rows, positions = np.nonzero(np.arange(emissions.shape[1] - 1) < lengths[:, None] - 1)
+    pairs = arrays.conditionals(rows, positions) * arrays.marginals[rows, positions, :, None]
+    np.testing.assert_allclose(pairs, chain.pair_marginals.numpy()[rows, positions], **close)
+    for n in (1, k):
+        paths, scores = arrays.k_best(n, potentials)
+        expected = chain.k_best(n)
+        np.testing.assert_allclose(scores, expected.scores.numpy(), **close)
+        assert (paths == expected.paths.numpy()).all()
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 10**6),
+    batch=st.integers(1, 5),
+    length=st.integers(1, 7),
+    labels=st.integers(1, 6),
+)
+def test_arrays_say_what_tensors_say(compiled, seed, batch, length, labels):
+    check(*both(seed, batch, length, labels), compiled)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("scale", [150.0, 3000.0])
+def test_scores_that_span_more_than_factors_can_hold(compiled, scale):
+    for seed in range(5):
+        check(*both(seed, 4, 12, 5, scale), compiled)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_long_sentences(compiled):
+    check(*both(0, 2, 3000, 5), compiled)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_a_label_that_nothing_leads_to(compiled):
+    """It is in the support by its scores, so only log space can tell that it is impossible."""
+    chain, emissions, lengths, _ = both(0, 3, 4, 3, forbidden=0)
+    transitions, start = torch.zeros(3, 3), torch.zeros(3)
+    transitions[:, 2], start[2] = -torch.inf, -torch.inf
+    chain = LinearChain(
+        torch.tensor(emissions).double(), transitions, chain.mask, start, torch.zeros(3)
+    )
+    potentials = ArrayPotentials(transitions.numpy(), start.numpy(), np.zeros(3))
+    arrays = ArrayChain(emissions, lengths, potentials, compiled)
+    assert (arrays.marginals[..., 2] == 0).all()
+    np.testing.assert_allclose(arrays.marginals, chain.marginals.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_paths_under_other_potentials(compiled):
+    """Those of a tagger that forbids only where it decodes."""
+    chain, emissions, lengths, own = both(0, 3, 5, 4, forbidden=0)
+    other = both(1, 1, 1, 4, forbidden=0.4)[3]
+    tensors = [torch.tensor(x) for x in (other.transitions, other.start, other.end)]
+    paths, scores = ArrayChain(emissions, lengths, own, compiled).k_best(3, other)
+    expected = chain.with_transitions(*tensors).k_best(3)
+    assert (paths == expected.paths.numpy()).all()
+    np.testing.assert_allclose(scores, expected.scores.numpy())
+
+
+def test_neither_torch_nor_numba_is_imported():
+    program = (
+        "import sys\n"
+        "from structkd_allennlp.modules.linear_chain.arrays import ArrayChain\n"
+        "print(sorted({'torch', 'numba', 'allennlp'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
