@@ -34,7 +34,7 @@ KINDS = {"teacher", "baseline", "posterior_kd", "structural_kd", "unlabelled"}
 # These are for any task, and any transformer.
 TRANSFORMER = sorted(FOLDER.glob("transformer/*.jsonnet"))
 PAPER = sorted(FOLDER.glob("paper/*.jsonnet"))
-OBJECTIVES = FOLDER / "suites/objectives.jsonnet"
+COMPARISON = FOLDER / "suites/ud.jsonnet"
 # The corpora that a checkout cannot hold.
 needs_data = pytest.mark.skipif(
     not Path("data").exists(), reason="the link to the full corpora is not there"
@@ -193,6 +193,9 @@ def on_fixtures(params, text):
     if unlabelled:
         params["train_data_path"] = [pattern % "train", {"unlabelled": {"en": str(text)}}]
     params["validation_data_path"] = pattern % "dev"
+    if "test_data_path" in params:
+        # Where the vocabulary comes from.
+        params["test_data_path"] = pattern % "train"
     params["dataset_reader"]["languages"] = ["en", "es"]
     return params
 
@@ -289,10 +292,10 @@ def test_it_takes_a_step(config, overrides, task, take_step):
 
 def rows():
     # Without softmax students, suites hold nothing that is not among the cases above.
-    values = _evaluated(OBJECTIVES)
-    softmax = ("softmax_student", "token_kd")
+    values = _evaluated(COMPARISON)
+    softmax = ("softmax", "token_kd")
     yield from ((row["name"], row["config"]) for row in values["rows"] if row["name"] in softmax)
-    yield "softmax teacher", values["teachers"]["softmax"]["en"]
+    yield "softmax teacher", values["teachers"]["softmax"]["config"]
 
 
 @pytest.mark.parametrize(("name", "params"), rows())
@@ -303,6 +306,36 @@ def test_a_softmax_has_no_transitions(name, params, take_step):
     assert any("tag_projection_layer" in parameter for parameter in changed)
     assert not student.crf.transitions.any()
     assert not hasattr(student.crf, "start_transitions")
+
+
+@needs_data
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_comparisons_are_fair(task):
+    """All have the same labels, words and parameters; only what is added differs."""
+    suite = Suite.from_file(str(FOLDER / f"suites/{task}.jsonnet"))
+    configs = {row.name: row.config for row in suite.rows}
+    baseline = configs["baseline"]
+    for name, config in configs.items():
+        for key in ("vocabulary", "test_data_path", "datasets_for_vocab_creation"):
+            assert config[key] == baseline[key]
+        assert config["test_data_path"] == baseline["train_data_path"]
+        assert config["validation_data_path"] == baseline["validation_data_path"]
+        if name not in ("softmax", "token_kd"):
+            assert config["model"].get("student", config["model"]) == baseline["model"]
+        labelled = config["train_data_path"]
+        if name.startswith("text_"):
+            labelled, text = labelled
+            assert "data/text/{language}.txt" in text["unlabelled"]
+        part = {"10": "#fold=1of10", "1": "#fold=1of100"}.get(name.rpartition("_")[2], "")
+        assert labelled == baseline["train_data_path"] + part
+        # The same text, read as often, with the control's teachers.
+        if name.startswith("text_") and name != "text_zero_shot":
+            assert config["trainer"] == configs["text_pseudo_labels"]["trainer"]
+            assert config["dataset_reader"] == configs["text_pseudo_labels"]["dataset_reader"]
+    for group in ("ensemble", "ensemble_10", "ensemble_1"):
+        assert len(suite.teachers[group]["seeds"]) > 1
+    teacher = suite.teachers["ensemble"]["config"]
+    assert teacher["train_data_path"] == baseline["train_data_path"]
 
 
 @needs_data

@@ -60,6 +60,9 @@ class MaskedLanguageModelDistillation(ChecksWeights, Model):
         `masked_lm_from_config`). Its weights start at random.
     tokenizer : `str`
         The directory or name of the tokenizer that the text is read with.
+    dropout : `bool`, optional (default = `True`)
+        Whether the student has the dropout of its configuration here, too, and not only where it is
+        fine-tuned later on.
     teacher : `str`, optional (default = `None`)
         The Hugging Face directory or name of a masked language model with the same sub-words.
     temperature : `float`, optional (default = `2.0`)
@@ -83,6 +86,7 @@ class MaskedLanguageModelDistillation(ChecksWeights, Model):
         vocab: Vocabulary,
         student: Dict[str, Any],
         tokenizer: str,
+        dropout: bool = True,
         teacher: Optional[str] = None,
         temperature: float = 2.0,
         hidden_states: Optional[Lazy[HiddenStateLoss]] = None,
@@ -95,7 +99,7 @@ class MaskedLanguageModelDistillation(ChecksWeights, Model):
         if hidden_states is not None and teacher is None:
             raise ConfigurationError('"hidden_states" without a "teacher": name one, or leave out')
         self.tokenizer = masked_lm_tokenizer(tokenizer)
-        self.student = masked_lm_from_config(student, self.tokenizer)
+        self.student = masked_lm_from_config(student, self.tokenizer, dropout)
         self.teacher = None if teacher is None else MaskedLanguageModelTeacher(teacher)
         self.temperature = temperature
         config = self.student.config

@@ -15,7 +15,7 @@ from transformers import (
 
 
 def masked_lm_from_config(
-    config: Dict[str, Any], tokenizer: PreTrainedTokenizerBase
+    config: Dict[str, Any], tokenizer: PreTrainedTokenizerBase, dropout: bool = True
 ) -> PreTrainedModel:
     """
     A masked language model with random weights for the sub-words of a tokenizer.
@@ -26,6 +26,9 @@ def masked_lm_from_config(
         `model_type`, such as `"bert"`, and values of that type's configuration in `transformers`,
         such as `hidden_size`.
     tokenizer : `PreTrainedTokenizerBase`
+    dropout : `bool`, optional (default = `True`)
+        If false, this model has none, whatever its configuration says. That stays as it is, for
+        those who load the model to fine-tune it.
 
     # Raises
 
@@ -48,7 +51,16 @@ def masked_lm_from_config(
     values.update(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
     try:
         made = AutoConfig.for_model(model_type, **values)
-        return AutoModelForMaskedLM.from_config(made)
+        rates = {
+            name: rate
+            for name, rate in made.to_dict().items()
+            if "dropout" in name and isinstance(rate, float)
+        }
+        if not dropout:
+            made.update(dict.fromkeys(rates, 0.0))
+        model = AutoModelForMaskedLM.from_config(made)
+        model.config.update(rates)
+        return model
     except (ValueError, RuntimeError) as error:
         raise ConfigurationError(
             f"no masked language model is made of {config}: {error}"

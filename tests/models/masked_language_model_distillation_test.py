@@ -65,7 +65,6 @@ def batch_of(params, count=6):
 def model_of(params):
     torch.manual_seed(3)
     params = params["model"].duplicate()
-    params["student"].update({"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
     return Model.from_params(vocab=None, params=params)
 
 
@@ -206,8 +205,6 @@ def test_a_recovered_run_goes_on_as_if_nothing_had_happened(tmp_path, teacher, m
     others = {
         "model.teacher": str(teacher),
         "model.interpolation": {"type": "linear", "epochs": 2},
-        "model.student.hidden_dropout_prob": 0.0,
-        "model.student.attention_probs_dropout_prob": 0.0,
         "trainer.num_epochs": 2,
     }
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from allennlp.common.checks import ConfigurationError
+from transformers import AutoModelForMaskedLM
 
 from structkd_allennlp.common.transformer_config import max_length
 from structkd_allennlp.data.tokenizers.pretrained import masked_lm_tokenizer
@@ -9,6 +10,7 @@ from structkd_allennlp.modules.masked_lm import masked_lm_from_config, run_maske
 SIZE = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
 TYPES = {
     "bert": SIZE,
+    "roformer": SIZE,
     "roberta": SIZE,
     "xlm-roberta": SIZE,
     "electra": {**SIZE, "embedding_size": 8},
@@ -41,6 +43,21 @@ def test_the_head_runs_where_it_is_asked_to(tokenizer, model_type):
         torch.testing.assert_close(state, whole)
     # The model is as it was.
     assert model(input_ids=ids).logits.shape == (3, 9, len(tokenizer))
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roformer", "distilbert"])
+def test_without_dropout_in_pretraining_its_configuration_still_has_it(
+    tokenizer, tmp_path, model_type
+):
+    ids = torch.randint(5, len(tokenizer), (3, 9))
+    own = {"model_type": model_type, "max_position_embeddings": 24, **SIZE}
+    for dropout in (True, False):
+        model = masked_lm_from_config(own, tokenizer, dropout=dropout).train()
+        logits = [model(input_ids=ids).logits for _ in range(2)]
+        assert torch.equal(*logits) != dropout
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForMaskedLM.from_pretrained(tmp_path).train()
+    assert not torch.equal(*(loaded(input_ids=ids).logits for _ in range(2)))
 
 
 @pytest.mark.parametrize(("model_type", "longest"), [("bert", 24), ("roberta", 23)])

@@ -14,9 +14,6 @@ local encoder(layers, size, length) = {
   num_attention_heads: std.max(1, size / 64),
   intermediate_size: 4 * size,
   max_position_embeddings: length,
-  // In a few passes over a text nothing is learnt by heart, and without dropout more is learnt.
-  hidden_dropout_prob: 0.0,
-  attention_probs_dropout_prob: 0.0,
 };
 
 {
@@ -74,6 +71,8 @@ local encoder(layers, size, length) = {
       type: 'masked_language_model_distillation',
       tokenizer: tokenizer,
       student: encoder,
+      // In a few passes over a text nothing is learnt by heart, and without dropout more is learnt.
+      dropout: false,
     },
     data_loader: { batch_size: task.batch_size, shuffle: true, collate_fn: masking },
     // The seed has the same sub-words masked each time.
