@@ -16,7 +16,8 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["structkd_allennlp", "structkd_allennlp.*"]),
-    package_data={"structkd_allennlp": ["py.typed", "suite/templates/*"]},
+    package_data={"structkd_allennlp": ["py.typed", "suite/templates/*", "serving/page/*"]},
+    entry_points={"console_scripts": ["structkd = structkd_allennlp.serving.cli:main"]},
     python_requires=">=3.11,<3.13",
     # What the package imports. AllenNLP's own metadata asks for a torch that Python 3.11 can not
     # have, so resolve nothing: `pip install --no-deps -r requirements.txt` first, then this.
@@ -42,6 +43,9 @@ setup(
         "scipy>=1.11",
         "onnx>=1.17",
         "onnxruntime>=1.20",
+        "fastapi>=0.115",
+        "uvicorn>=0.30",
+        "prometheus_client>=0.20",
     ],
     extras_require={
         # What tags with an exported model, where there is nothing of the above:
@@ -52,6 +56,11 @@ setup(
             "regex>=2022.1.18",
             "spacy>=3.8,<3.9",
             "tokenizers>=0.14",
+            "rich>=12.6",
+            # The server.
+            "fastapi>=0.115",
+            "uvicorn>=0.30",
+            "prometheus_client>=0.20",
         ],
         # Compiled loops of linear chains on a CPU. Without it they are PyTorch's.
         "fast": ["numba>=0.60"],

@@ -1,0 +1,63 @@
+"""How far a job is."""
+
+import sys
+from contextlib import contextmanager, nullcontext
+from typing import Iterator, Optional
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class JobProgress:
+    """
+    # Parameters
+
+    size : `int`, optional
+        Of the input, in bytes.
+    """
+
+    def __init__(self, bar: Progress, size: Optional[int]) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=size, sentences=0)
+        self._sentences = 0
+
+    def read(self, size: int) -> None:
+        """So many bytes, in all."""
+        self._bar.update(self._task, completed=size)
+
+    def written(self, sentences: int) -> None:
+        """So many more."""
+        self._sentences += sentences
+        self._bar.update(self._task, sentences=self._sentences)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        count = task.fields["sentences"]
+        rate = count / task.elapsed if task.elapsed else 0
+        return Text(f"{count:,} sentences, {rate:,.0f}/s")
+
+
+@contextmanager
+def progress_bar(size: Optional[int]) -> Iterator[JobProgress]:
+    """On standard error, where that is a terminal and standard output is not the same one."""
+    columns = [BarColumn(), TextColumn("{task.percentage:>3.0f}%")] if size else []
+    bar = Progress(
+        *columns,
+        _Rate(),
+        TimeElapsedColumn(),
+        *([TimeRemainingColumn()] if size else []),
+        console=Console(stderr=True),
+    )
+    shown = sys.stderr.isatty() and not sys.stdout.isatty()
+    with bar if shown else nullcontext():
+        yield JobProgress(bar, size)
