@@ -9,36 +9,35 @@ Writes the table of results into README.md, between its lines `<!-- results:begi
 import argparse
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Literal, Optional
 
-from structkd_allennlp.suite.comparison import (
-    RESULTS_NAME,
-    Column,
-    Comparison,
-    Spread,
-    System,
-    best_of,
-)
-from structkd_allennlp.suite.significance import read_statistics
-from structkd_allennlp.suite.tables import NOTHING, p_value, percent
+from structkd_allennlp.suite.comparison import RESULTS_NAME, Comparison, Run, System, mean_of
+from structkd_allennlp.suite.contrast_tables import headline_p_value
+from structkd_allennlp.suite.contrasts import ContrastTest, against_baseline, contrasts_of
+from structkd_allennlp.suite.counts import ALL_COUNTS_NAME
+from structkd_allennlp.suite.significance import CONFIDENCE
+from structkd_allennlp.suite.tables import NOTHING
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->\n"
 HEADER = [
     "",
-    "teachers",
     "baseline",
-    "posterior",
-    "structural",
-    "best",
-    "gap closed",
-    "zero-shot baseline",
-    "zero-shot best",
+    "best student",
+    f"gain ({CONFIDENCE:.0%})",
+    "p",
+    "zero-shot gain",
+    "teachers",
+    "sentences: labelled + unlabelled",
+    "parameters: student, teachers",
+    "minutes: baseline, best, its teachers",
 ]
 NOTE = (
-    "F1 or accuracy in percent, on average over the languages; mean ± standard deviation over "
-    "seeds. Gap closed: by the better of posterior and structural, of the gap between the baseline "
-    "and its teachers; p by a paired bootstrap over test sentences.\n"
+    "F1 or accuracy in percent on the test files, on average over the languages, mean ± standard "
+    "deviation over seeds. The best student is chosen on development data. Gains, over the "
+    f"baseline with the same seeds, with {CONFIDENCE:.0%} intervals over seeds and sentences; p "
+    "corrected for all rows of the report. Labelled sentences are those of the student and those "
+    "of its teachers; parameters and minutes are those of one run, and of all teachers of it.\n"
 )
 
 
@@ -52,60 +51,72 @@ def updated(readme: str, root: Path) -> str:
     if len(parts) != 2 or parts[1].count(END) != 1:
         raise ValueError(f"README.md needs the lines {BEGIN.strip()} and, after it, {END.strip()}")
     after = parts[1].split(END)[1]
-    directories = sorted(path.parent for path in root.glob(f"docs/results/*/{RESULTS_NAME}"))
+    directories = sorted(
+        path.parent
+        for path in root.glob(f"docs/results/*/{RESULTS_NAME}")
+        if (path.parent / ALL_COUNTS_NAME).exists()
+    )
+    if not directories:
+        print(f"no suite in docs/results has its {ALL_COUNTS_NAME}, so the table stays as it is")
+        return readme
     return f"{parts[0]}{BEGIN}{section(directories, root)}{END}{after}"
 
 
 def section(directories: List[Path], root: Path) -> str:
     lines = [HEADER, ["---", *["---:"] * (len(HEADER) - 1)]]
-    # A suite with contrasts asks something else than which student is best.
-    lines += [line(x, root) for x in directories if not Comparison.read(x).has_contrasts]
+    lines += [line(x, root) for x in directories]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + f"\n{NOTE}"
 
 
 def line(directory: Path, root: Path) -> List[str]:
-    comparison, statistics = Comparison.read(directory), read_statistics(directory)
-    average, zero_shot = comparison.average, comparison.zero_shot_average
-    posterior, structural = (_by_objective(comparison, x) for x in ("posterior", "structural"))
-    better = best_of([row for row in (posterior, structural) if row], average)
-    # Without the better one there is no telling which teachers are meant.
-    teachers = comparison.teachers_of(better) if better else None
-    best = best_of(comparison.rows, average)
-    best_zero_shot = best_of(comparison.rows, zero_shot) if zero_shot.languages else None
-    tested = statistics.get(better.name) if better else None
-    gap = NOTHING
-    if tested and tested["gap_closed"] is not None and tested["languages"]:
-        p = f"p = {p_value(tested['languages']['p_value'])}".replace("= <", "<")
-        gap = f"{percent(tested['gap_closed'])} ({p})"
+    comparison = Comparison.read(directory)
+    average, baseline, best = comparison.average, comparison.baseline, comparison.best()
     report = (directory / "report.md").relative_to(root).as_posix()
-    return [
+    cells = [
         f"[{comparison.suite['title']}]({report})",
-        _score(teachers, average),
-        _score(comparison.baseline, average),
-        _score(posterior, average),
-        _score(structural, average),
-        _named(best, average),
-        gap,
-        _score(comparison.baseline, zero_shot) if zero_shot.languages else NOTHING,
-        _named(best_zero_shot, zero_shot),
+        str(baseline.spread(average) or NOTHING),
+    ]
+    if best is None:
+        return cells + [NOTHING] * (len(HEADER) - len(cells))
+    tests = against_baseline(comparison, contrasts_of(comparison, directory)).get(best.name)
+    tested, zero_shot = (tests["languages"], tests["zero_shot"]) if tests else (None, None)
+    students = [[run] for run in best.runs]
+    taught = [comparison.teacher_runs(run) for run in best.runs]
+    baselines = [[run] for run in baseline.runs]
+    return [
+        *cells,
+        f"{best.spread(average)} ({best.name})",
+        _gain(tested),
+        headline_p_value(tested),
+        _gain(zero_shot),
+        str(comparison.teachers_of(best).spread(average) or NOTHING),
+        _sentences(best),
+        ", ".join(f"{_total(runs, 'parameters'):,.0f}" for runs in (students, taught)),
+        ", ".join(f"{_total(x, 'seconds') / 60:.1f}" for x in (baselines, students, taught)),
     ]
 
 
-def _by_objective(comparison: Comparison, name: str) -> Optional[System]:
-    """The first row with this objective; later ones are variants of it."""
-    for row in comparison.rows:
-        if any((run["objective"] or {}).get("type") == name for run in row.planned):
-            return row
-    return None
+def _gain(test: Optional[ContrastTest]) -> str:
+    if test is None:
+        return NOTHING
+    low, high = test["low"], test["high"]
+    interval = "" if low is None or high is None else f" ({low:+.2f} to {high:+.2f})"
+    return f"{test['difference']:+.2f}{interval}"
 
 
-def _score(system: Optional[System], column: Column) -> str:
-    spread: Optional[Spread] = system.spread(column) if system else None
-    return str(spread or NOTHING)
+def _sentences(system: System) -> str:
+    data = [own for run in system.runs if (own := run.get("data"))]
+    if not data:
+        return NOTHING
+    students = mean_of(x["labelled_sentences"] for x in data)
+    teachers = mean_of(x["teachers_labelled_sentences"] or 0 for x in data)
+    labelled = f"{students:,.0f}" + (f" and {teachers:,.0f}" if teachers else "")
+    return f"{labelled} + {mean_of(x['unlabelled_sentences'] for x in data):,.0f}"
 
 
-def _named(system: Optional[System], column: Column) -> str:
-    return f"{_score(system, column)} ({system.name})" if system else NOTHING
+def _total(runs: List[List[Run]], key: Literal["parameters", "seconds"]) -> float:
+    """The sum over models that are one together, on average."""
+    return mean_of(sum(run[key] for run in own) for own in runs) or 0.0
 
 
 def main() -> None:

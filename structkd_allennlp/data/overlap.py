@@ -80,7 +80,7 @@ def parts_overlap(parts: Sequence[Part]) -> bool:
 
 def labelled_digests(sentences: Iterable[TaggedSentence]) -> Set[bytes]:
     """Of the words of the sentences with tags: a set that is small in memory."""
-    return {_digest(sentence.words) for sentence in sentences if sentence.tags is not None}
+    return {digest_of(sentence.words) for sentence in sentences if sentence.tags is not None}
 
 
 def repeated(
@@ -94,10 +94,11 @@ def repeated(
     for sentence in sentences:
         language = str(sentence.language)
         count, of = counts.get(language, (0, 0))
-        counts[language] = count + (_digest(sentence.words) in known), of + 1
+        counts[language] = count + (digest_of(sentence.words) in known), of + 1
     return counts
 
 
-def _digest(words: Sequence[str]) -> bytes:
+def digest_of(words: Sequence[str]) -> bytes:
+    """Twelve bytes, which two sentences share only if they have the same words."""
     text = "\x1f".join(words).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=12).digest()

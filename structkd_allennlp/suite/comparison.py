@@ -52,8 +52,25 @@ Epoch = TypedDict(
 )
 
 
+class TrainingData(TypedDict):
+    """
+    How much a run was trained on. `teachers` are all models that it has learnt or been copied from,
+    and theirs in turn: what several have seen counts once. It is `None` where that is not known.
+    """
+
+    labelled_sentences: int
+    labelled_tokens: int
+    unlabelled_sentences: int
+    unlabelled_tokens: int
+    teachers_labelled_sentences: Optional[int]
+    teachers_labelled_tokens: Optional[int]
+
+
 class Run(TypedDict):
-    """One training run. The keys after `directory` are there only once the run is done."""
+    """
+    One training run. The keys after `directory` are there only once the run is done. Of those that
+    need not be there, runs of earlier versions have none.
+    """
 
     kind: Literal["teacher", "student"]
     group: Optional[str]
@@ -71,11 +88,20 @@ class Run(TypedDict):
     directory: str
     parameters: int
     archive_bytes: int
+    # By namespace, how many words, characters and labels the model knows.
+    vocabulary: NotRequired[Dict[str, int]]
+    data: NotRequired[Optional[TrainingData]]
     seconds: float
+    # `dev_average` is "macro", over languages, or "micro", over all sentences together.
     dev: Optional[float]
+    dev_average: NotRequired[Optional[Literal["macro", "micro"]]]
     scores: Scores
-    # By language, how many test sentences are also in the training data, and how many there are.
+    # By language, how many test sentences are also in the labelled training data, and how many
+    # there are; and which are in the labelled and in the unlabelled, as `repeated.indexes` reads.
     repeated: NotRequired[Dict[str, Tuple[int, int]]]
+    repeated_sentences: NotRequired[Dict[Literal["labelled", "unlabelled"], Dict[str, str]]]
+    # Where and with what it was trained.
+    environment: NotRequired[Dict[str, Any]]
     epochs: List[Epoch]
     recovered: NotRequired[bool]
 
@@ -141,6 +167,11 @@ class System:
         """Those that are done."""
         return _done(self.planned)
 
+    @property
+    def development(self) -> Optional[float]:
+        """The mean score on development data, over the runs that have one."""
+        return mean_of(run["dev"] for run in self.runs if run["dev"] is not None)
+
     def values(self, column: Column) -> Dict[Optional[int], float]:
         """By seed."""
         scores = {seed: column.of(sample) for seed, sample in self.samples.items()}
@@ -197,6 +228,41 @@ class Comparison:
         return bool(self.suite.get("contrasts"))
 
     @property
+    def contrasts(self) -> List[ContrastSummary]:
+        """What is tested."""
+        return self.suite.get("contrasts") or [
+            {"name": row.name, "rows": [row.name], "against": [self.baseline.name]}
+            for row in self.rows
+            if row is not self.baseline
+        ]
+
+    @property
+    def compared(self) -> Dict[str, str]:
+        """By row, the name of the contrast between this row alone and the baseline alone."""
+        baseline = [self.suite["baseline"]]
+        return {
+            one["rows"][0]: one["name"]
+            for one in self.contrasts
+            if len(one["rows"]) == 1 and one["against"] == baseline != one["rows"]
+        }
+
+    def best(self) -> Optional[System]:
+        """
+        The best student, chosen by its mean development score, among the baseline and the rows that
+        are compared with it. Rows with one seed are left out. `None` where no row is compared, as
+        in a suite whose rows differ in more than one thing.
+        """
+        names = self.compared
+        scores = {
+            row.name: row.development
+            for row in self.rows
+            if row.name in names or row is self.baseline
+            if len(row.samples) > 1 and row.development is not None
+        }
+        best = max(scores, key=lambda name: scores[name] or 0, default=None)
+        return next(row for row in self.rows if row.name == best) if names and best else None
+
+    @property
     def metric(self) -> str:
         """The name of the metric in running text."""
         return {"f1-measure": "F1"}.get(self.suite["metric"], self.suite["metric"])
@@ -213,7 +279,7 @@ class Comparison:
 
     def teachers_of(self, row: System) -> System:
         """The models that the students of a row learn from, by the seeds of the students."""
-        planned = {run["seed"]: self._teacher_runs(run) for run in row.planned}
+        planned = {run["seed"]: self.teacher_runs(run) for run in row.planned}
         merged = {seed: self._merged(runs) for seed, runs in planned.items()}
         return System(
             f"teachers of {row.name}",
@@ -261,7 +327,8 @@ class Comparison:
                 merged[language] = statistics.fmean(run["scores"][language] for run in done)
         return merged
 
-    def _teacher_runs(self, run: Run) -> List[Run]:
+    def teacher_runs(self, run: Run) -> List[Run]:
+        """Those of all models that a student learns from."""
         name, runs = run["teachers"], self.results["runs"]
         if name is None:
             return []

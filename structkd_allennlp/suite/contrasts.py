@@ -2,16 +2,20 @@
 
 from pathlib import Path
 from statistics import fmean
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple, TypedDict
 
 import numpy as np
 from allennlp.common.checks import ConfigurationError
-from scipy import stats  # type: ignore[import-untyped]
 
 from structkd_allennlp.suite.comparison import Column, Comparison, ContrastSummary, Run, Scores
 from structkd_allennlp.suite.counts import SentenceCounts
 from structkd_allennlp.suite.files import COUNTS_NAME
-from structkd_allennlp.suite.significance import CONFIDENCE, RESAMPLES
+from structkd_allennlp.suite.significance import (
+    RESAMPLES,
+    bootstrap_p_value,
+    holm,
+    random_effects_test,
+)
 from structkd_allennlp.training.metrics import score
 
 CONTRASTS_NAME = "contrasts.json"
@@ -26,8 +30,9 @@ Parts = Dict[str, Dict[_Run, np.ndarray]]
 
 class ContrastTest(TypedDict):
     """
-    The difference between averages over languages, in points, and its test. What needs two seeds is
-    `None` where there is one.
+    The difference between averages over languages, in points, and its test, over seeds and
+    sentences. What needs two seeds is `None` where there is one. `p_value_of_seeds` takes the
+    sentences as given, `p_value_of_sentences` the models.
     """
 
     by_seed: Dict[str, float]
@@ -36,6 +41,8 @@ class ContrastTest(TypedDict):
     high: Optional[float]
     p_value: Optional[float]
     corrected_p_value: Optional[float]
+    p_value_of_seeds: Optional[float]
+    p_value_of_sentences: Optional[float]
 
 
 class ContrastStatistics(TypedDict):
@@ -49,19 +56,11 @@ class ContrastStatistics(TypedDict):
     zero_shot: Optional[ContrastTest]
 
 
-class RandomEffectsTest(NamedTuple):
-    """A difference, its confidence interval, and the two-sided p-value if there is none."""
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-
-
 def contrasts_of(comparison: Comparison, directory: Path) -> List[ContrastStatistics]:
     """
-    The contrasts of a suite, tested over the seeds that all their rows have. P-values are corrected
-    (Holm) for the number of tests, which are those of all contrasts, trained and zero-shot.
+    The contrasts of a suite or, where it has none, those of each row against the baseline, tested
+    over the seeds that all their rows have. P-values are corrected (Holm) for the number of tests,
+    which are those of all contrasts, trained and zero-shot.
 
     # Parameters
 
@@ -74,11 +73,19 @@ def contrasts_of(comparison: Comparison, directory: Path) -> List[ContrastStatis
     `ConfigurationError` if the counts of a finished run are missing, or count other sentences than
     those of another.
     """
-    contrasts = comparison.suite.get("contrasts", [])
+    contrasts = comparison.contrasts
     runs = runs_of(comparison, contrasts)
     found = differences(comparison, contrasts, runs, _counts(runs, directory), score, 100)
     correct(found)
     return found
+
+
+def against_baseline(
+    comparison: Comparison, contrasts: Iterable[ContrastStatistics]
+) -> Dict[str, ContrastStatistics]:
+    """By row, the contrast between this row alone and the baseline alone."""
+    by_name = {contrast["name"]: contrast for contrast in contrasts}
+    return {row: by_name[name] for row, name in comparison.compared.items() if name in by_name}
 
 
 def runs_of(comparison: Comparison, contrasts: Sequence[ContrastSummary]) -> List[Run]:
@@ -138,48 +145,6 @@ def differences(
             }
         )
     return found
-
-
-def random_effects_test(by_seed: Sequence[float], resampled: Sequence[float]) -> RandomEffectsTest:
-    """
-    Tests whether models trained with other seeds would differ on other sentences of the same kind.
-
-    The variance of the mean over seeds is taken to be the sum of two: that between seeds, divided
-    by their number, and that between sentences. The test is Student's t with the degrees of
-    freedom of Satterthwaite (1946). (To resample seeds as well as sentences, a hierarchical
-    bootstrap, would find far too much with few seeds: three that agree by chance, which one in four
-    triples does, agree in every resample.)
-
-    # Parameters
-
-    by_seed : `Sequence[float]`
-        The difference with each seed; two or more.
-    resampled : `Sequence[float]`
-        The mean difference over the seeds on each resample of the sentences.
-    """
-    mean = float(np.mean(by_seed))
-    of_seeds = float(np.var(by_seed, ddof=1)) / len(by_seed)
-    variance = of_seeds + float(np.var(resampled, ddof=1))
-    if variance == 0:
-        return RandomEffectsTest(mean, mean, mean, 1.0 if mean == 0 else 0.0)
-    # Sentences are so many that their variance counts as known.
-    freedom = np.inf if of_seeds == 0 else variance**2 * (len(by_seed) - 1) / of_seeds**2
-    student = stats.t(freedom)
-    half = float(student.ppf((1 + CONFIDENCE) / 2)) * variance**0.5
-    p_value = 2 * float(student.sf(abs(mean) / variance**0.5))
-    return RandomEffectsTest(mean, mean - half, mean + half, p_value)
-
-
-def holm(p_values: Sequence[float]) -> List[float]:
-    """
-    The p-values corrected for their number by Holm (1979): the chance that any hypothesis that
-    holds is rejected stays below the level, whatever the dependence between them.
-    """
-    corrected, least = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = least
-    return corrected
 
 
 def correct(contrasts: Sequence[ContrastStatistics]) -> None:
@@ -269,15 +234,18 @@ def _difference(
     if not seeds or not column.languages:
         return None
     by_seed = _by_seed(sides, seeds, column, scores)
-    test = None
-    if len(seeds) > 1:
-        one, other = (
-            np.mean([resampled[name, seed] for name in side for seed in seeds], axis=0)
-            for side in sides
-        )
-        # A resample of few sentences may have none to measure.
-        if not np.isnan(one - other).any():
+    one, other = (
+        np.mean([resampled[name, seed] for name in side for seed in seeds], axis=0)
+        for side in sides
+    )
+    test, of_seeds, of_sentences = None, None, None
+    # A resample of few sentences may have none to measure.
+    if not np.isnan(one - other).any():
+        of_sentences = bootstrap_p_value(one - other)
+        if len(seeds) > 1:
             test = random_effects_test(list(by_seed.values()), one - other)
+    if len(seeds) > 1:
+        of_seeds = random_effects_test(list(by_seed.values())).p_value
     return {
         "by_seed": by_seed,
         "difference": fmean(by_seed.values()),
@@ -285,4 +253,6 @@ def _difference(
         "high": test.high if test else None,
         "p_value": test.p_value if test else None,
         "corrected_p_value": None,
+        "p_value_of_seeds": of_seeds,
+        "p_value_of_sentences": of_sentences,
     }

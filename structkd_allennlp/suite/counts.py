@@ -4,7 +4,7 @@ import gzip
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, Iterable
+from typing import Any, Dict, Iterable, Optional
 
 import numpy as np
 from allennlp.common.checks import ConfigurationError
@@ -38,10 +38,18 @@ class SentenceCounts:
 
         `ConfigurationError` if they are missing.
         """
-        return {language: np.asarray(own) for language, own in self._read(run).items()}
+        return _arrays(self._read(run))
+
+    def find(self, run: Run) -> Optional[Dict[str, np.ndarray]]:
+        """The same, or `None` if they are missing."""
+        try:
+            return _arrays(self._read(run))
+        except ConfigurationError:
+            return None
 
     def keep_together(self, runs: Iterable[Run]) -> None:
-        """Writes those of these runs into one file."""
+        """Writes those of these runs that are there into one file."""
+        runs = [run for run in runs if self.find(run) is not None]
         counts = {run["directory"]: self._read(run) for run in runs}
         text = json.dumps(counts, separators=(",", ":"))
         # Without the time, so that the same counts are the same file.
@@ -67,3 +75,7 @@ class SentenceCounts:
         except FileNotFoundError:
             return {}
         return found
+
+
+def _arrays(counts: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    return {language: np.asarray(own) for language, own in counts.items()}

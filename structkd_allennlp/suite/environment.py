@@ -12,6 +12,15 @@ import torch
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
+def circumstances() -> Dict[str, Any]:
+    """With what, from which revision and on which machine this process runs."""
+    return {
+        **versions(("torch", "allennlp", "structkd_allennlp")),
+        "revision": revision(),
+        **machine(),
+    }
+
+
 def machine() -> Dict[str, Any]:
     return {
         "platform": platform.platform(),

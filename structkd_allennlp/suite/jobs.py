@@ -65,6 +65,9 @@ class TrainJob:
         Of everything beside the model that determines the scores.
     include_package : `List[str]`
         Further packages to import.
+    learned_from : `List[Config]`
+        The `dataset_reader` and `train_data_path` of all models that it learns or starts from, and
+        of theirs in turn, each once.
     """
 
     entry: Entry
@@ -74,6 +77,7 @@ class TrainJob:
     metric: str
     evaluation_digest: str
     include_package: List[str]
+    learned_from: List[Config] = field(default_factory=list)
 
     def trained(self) -> Optional[Dict[str, Any]]:
         """The record of a finished run of this configuration, whatever it was evaluated on."""

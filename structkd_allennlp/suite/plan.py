@@ -170,8 +170,7 @@ class _Planner:
             teacher_runs=teachers.directories if teachers else None,
             initial_run=start.directories[0] if start else None,
         )
-        step = self._step(entry, config, self._tests, f"students/{row.name}")
-        step.needs = needs
+        step = self._step(entry, config, self._tests, f"students/{row.name}", needs)
         if teachers is not None:
             self._learners.setdefault(teachers.name, []).append(step)
         self._add(row.name, seed, [step])
@@ -216,7 +215,12 @@ class _Planner:
             step.after = [fill]
 
     def _step(
-        self, entry: Entry, config: Config, tests: Dict[str, str], like: str
+        self,
+        entry: Entry,
+        config: Config,
+        tests: Dict[str, str],
+        like: str,
+        needs: Sequence[Step[TrainJob]] = (),
     ) -> Step[TrainJob]:
         metric = self._suite.metric
         files = {language: [path, self._contents[path]] for language, path in tests.items()}
@@ -228,8 +232,9 @@ class _Planner:
             metric,
             digest([metric, files]),
             self._packages,
+            _data_of(needs),
         )
-        step = Step(entry.directory, job, like)
+        step = Step(entry.directory, job, like, needs)
         found = job.done()
         if found is not None:
             step.state, step.result = "done", found
@@ -247,6 +252,15 @@ def _identity(config: Config) -> Config:
     if not others:
         del trainer["callbacks"]
     return {**config, "trainer": trainer}
+
+
+def _data_of(steps: Sequence[Step[TrainJob]]) -> List[Config]:
+    """What these and those that they depend on are trained on, each once."""
+    found: List[Config] = []
+    for step in steps:
+        own = {key: step.job.config[key] for key in ("dataset_reader", "train_data_path")}
+        found += (data for data in (*step.job.learned_from, own) if data not in found)
+    return found
 
 
 def _with_model(config: Config, **changes: Any) -> Config:

@@ -56,11 +56,7 @@ def probability_contrasts_of(
 
     `ConfigurationError` if runs were evaluated on different sentences.
     """
-    contrasts = comparison.suite.get("contrasts") or [
-        ContrastSummary(name=row.name, rows=[row.name], against=[comparison.baseline.name])
-        for row in comparison.rows
-        if row is not comparison.baseline
-    ]
+    contrasts = comparison.contrasts
     by_run = _figures(comparison, contrasts, directory)
     kept = directory / PROBABILITY_CONTRASTS_NAME
     if not by_run:

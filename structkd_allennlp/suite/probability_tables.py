@@ -3,13 +3,14 @@
 from typing import List
 
 from structkd_allennlp.suite.comparison import Comparison
+from structkd_allennlp.suite.contrast_tables import headline_p_value, tests_of
 from structkd_allennlp.suite.probabilities import TESTED, Probabilities, comparison_by, shown
 from structkd_allennlp.suite.probability_contrasts import (
     PROBABILITY_CONTRASTS_NAME,
     ProbabilityContrasts,
 )
 from structkd_allennlp.suite.significance import RESAMPLES
-from structkd_allennlp.suite.tables import NOTHING, Cell, Table, p_value, seeds_of, tests_of
+from structkd_allennlp.suite.tables import NOTHING, Cell, Table, seeds_of
 from structkd_allennlp.training.calibration import BINS
 
 
@@ -114,6 +115,6 @@ def probability_contrasts_table(
             cells = [same[0]["name"], title, ", ".join(seeds)]
             for test in tests:
                 cells.append(f"{test['difference']:+.2f}" if test else NOTHING)
-                cells.append(p_value(test["corrected_p_value"] if test else None))
+                cells.append(headline_p_value(test))
             table.rows.append([Cell(cell) for cell in cells])
     return [table] if table.rows else []

@@ -2,86 +2,81 @@
 
 import re
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict
 
 import jinja2
 
 from structkd_allennlp.common.files import write_json, write_text
 from structkd_allennlp.suite.comparison import Comparison
-from structkd_allennlp.suite.contrasts import CONTRASTS_NAME, ContrastStatistics, contrasts_of
+from structkd_allennlp.suite.contrast_tables import contrast_tables
+from structkd_allennlp.suite.contrasts import CONTRASTS_NAME, contrasts_of
 from structkd_allennlp.suite.counts import SentenceCounts
 from structkd_allennlp.suite.plots import plots
 from structkd_allennlp.suite.probabilities import (
     FIGURES_NAME,
-    Probabilities,
     probabilities_of,
     selective_curves,
 )
 from structkd_allennlp.suite.probability_contrasts import (
     PROBABILITY_CONTRASTS_NAME,
-    ProbabilityContrasts,
     probability_contrasts_of,
 )
 from structkd_allennlp.suite.probability_tables import (
     probability_contrasts_table,
     probability_tables,
 )
-from structkd_allennlp.suite.significance import STATISTICS_NAME, Statistics, statistics_of
-from structkd_allennlp.suite.tables import (
-    contrast_tables,
-    cost_table,
-    difference_tables,
-    plain_scores_table,
-    scores_table,
-    summary,
-)
+from structkd_allennlp.suite.provenance import provenance
+from structkd_allennlp.suite.repeated import comparison_without, repeated_in
+from structkd_allennlp.suite.resource_tables import cost_table, resources_table
+from structkd_allennlp.suite.score_tables import scores_table, without_repeated_table
+from structkd_allennlp.suite.summary import summary
 
 PLOTS_FOLDER = "plots"
 
 
 class Report:
     """
+    All that the results of a suite come to, which may be partial.
+
     # Parameters
 
-    comparison : `Comparison`
-    statistics : `Statistics`
-        Its tests of significance against the baseline; none where there are contrasts.
-    contrasts : `Sequence[ContrastStatistics]`, optional
-    probabilities : `Probabilities`, optional
-    probability_contrasts : `ProbabilityContrasts`, optional
+    directory : `Path`
+        The suite's, with `results.json` and the directories of its runs or, in the place of these,
+        `counts.json.gz`, `probabilities.json` and `probability_contrasts.json`.
+
+    # Raises
+
+    `ConfigurationError` if there are no results, or if the counts of a finished run are missing or
+    count other sentences than those of another, or its probabilities are broken.
     """
 
-    def __init__(
-        self,
-        comparison: Comparison,
-        statistics: Statistics,
-        contrasts: Sequence[ContrastStatistics] = (),
-        probabilities: Optional[Probabilities] = None,
-        probability_contrasts: Optional[ProbabilityContrasts] = None,
-    ) -> None:
-        probabilities = probabilities or {}
-        curves = selective_curves(comparison, probabilities)
-        self._plots = plots(comparison, contrasts, curves)
-        if comparison.has_contrasts:
-            tables = [*contrast_tables(comparison, contrasts), plain_scores_table(comparison)]
-        else:
-            tables = [
-                scores_table(comparison, statistics),
-                *difference_tables(comparison, statistics),
-            ]
+    def __init__(self, directory: Path) -> None:
+        self.comparison = comparison = Comparison.read(directory)
+        self.contrasts = contrasts_of(comparison, directory)
+        self.probabilities = probabilities_of(comparison, directory)
+        self.probability_contrasts = probability_contrasts_of(
+            comparison, self.probabilities, directory
+        )
+        repeated = repeated_in(comparison)
+        without = comparison_without(comparison, repeated, directory)
+        curves = selective_curves(comparison, self.probabilities)
+        self._plots = plots(comparison, self.contrasts, curves)
         self._content: Dict[str, Any] = {
             "suite": comparison.suite,
-            "summary": summary(comparison, statistics, contrasts),
+            "summary": summary(comparison, self.contrasts, repeated),
             "tables": [
-                *tables,
-                *probability_tables(comparison, probabilities),
-                *probability_contrasts_table(comparison, probability_contrasts or {}),
+                scores_table(comparison, self.contrasts),
+                *contrast_tables(comparison, self.contrasts),
+                *without_repeated_table(comparison, without, repeated),
+                *probability_tables(comparison, self.probabilities),
+                *probability_contrasts_table(comparison, self.probability_contrasts),
+                resources_table(comparison),
                 cost_table(comparison),
             ],
             "plots": self._plots,
             "plots_folder": PLOTS_FOLDER,
             "unfinished": [run for run in comparison.results["runs"] if run["status"] != "done"],
-            "environment": comparison.results["environment"],
+            "environment": {**comparison.results["environment"], **provenance(comparison)},
         }
 
     def write_markdown(self, directory: Path) -> None:
@@ -106,12 +101,11 @@ class Report:
 
 def write_report(directory: Path) -> None:
     """
-    Writes `report.md` with its plots, `report.html` and `statistics.json` or, where the suite has
-    contrasts, `contrasts.json` from the results of a suite, which may be partial. The last two hold
-    what is computed from the counts of single sentences, and `counts.json.gz` holds these: from it
-    and the results alone, the same can be written again. Where the runs have records of their
-    probabilities, `probabilities.json` has what they come to and `probability_contrasts.json` its
-    tests, and both are needed for that too.
+    Writes `report.md` with its plots, `report.html` and `contrasts.json` from the results of a
+    suite, which may be partial. `contrasts.json` holds what is computed from the counts of single
+    sentences, and `counts.json.gz` holds these: from it and the results alone, the same can be
+    written again. Where the runs have records of their probabilities, `probabilities.json` has what
+    they come to and `probability_contrasts.json` its tests, and both are needed for that too.
 
     # Parameters
 
@@ -120,25 +114,16 @@ def write_report(directory: Path) -> None:
 
     # Raises
 
-    `ConfigurationError` if there are no results, or if the counts of a finished run are missing or
-    count other sentences than the baseline's, or its probabilities are broken.
+    As `Report`.
     """
-    comparison = Comparison.read(directory)
-    SentenceCounts(directory).keep_together(run for row in comparison.rows for run in row.runs)
-    probabilities = probabilities_of(comparison, directory)
-    if probabilities:
-        write_json(directory / FIGURES_NAME, probabilities)
-    probability_contrasts = probability_contrasts_of(comparison, probabilities, directory)
-    if probability_contrasts:
-        write_json(directory / PROBABILITY_CONTRASTS_NAME, probability_contrasts)
-    if comparison.has_contrasts:
-        contrasts = contrasts_of(comparison, directory)
-        report = Report(comparison, {}, contrasts, probabilities, probability_contrasts)
-        write_json(directory / CONTRASTS_NAME, contrasts)
-    else:
-        statistics = statistics_of(comparison, directory)
-        report = Report(comparison, statistics, (), probabilities, probability_contrasts)
-        write_json(directory / STATISTICS_NAME, statistics)
+    report = Report(directory)
+    runs = (run for system in report.comparison.systems for run in system.runs)
+    SentenceCounts(directory).keep_together(runs)
+    write_json(directory / CONTRASTS_NAME, report.contrasts)
+    if report.probabilities:
+        write_json(directory / FIGURES_NAME, report.probabilities)
+    if report.probability_contrasts:
+        write_json(directory / PROBABILITY_CONTRASTS_NAME, report.probability_contrasts)
     report.write_markdown(directory)
     report.write_page(directory)
 

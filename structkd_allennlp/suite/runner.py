@@ -20,7 +20,7 @@ from structkd_allennlp.suite.plan import digest, plan
 from structkd_allennlp.suite.progress import SuiteProgress
 from structkd_allennlp.suite.report import write_report
 from structkd_allennlp.suite.specification import Suite
-from structkd_allennlp.suite.tables import repeated_sentences
+from structkd_allennlp.suite.summary import repeated_sentences
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +60,7 @@ def run_suite(
         steps = plan(suite, directory, packages)
         made_with = {
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-            **environment.versions(("torch", "allennlp", "structkd_allennlp")),
-            "revision": environment.revision(),
-            **environment.machine(),
+            **environment.circumstances(),
             "jobs": executor.slots,
         }
         progress = SuiteProgress(steps, directory, executor.slots, console or Console())

@@ -1,108 +1,16 @@
-"""Whether the rows of a suite really differ from its baseline."""
+"""The statistics of a suite's tests: over seeds, over sentences, over both, and of many at once."""
 
-from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
+from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
-from allennlp.common.checks import ConfigurationError
 from scipy import stats  # type: ignore[import-untyped]
 
-from structkd_allennlp.common.files import read_json
-from structkd_allennlp.suite.comparison import Column, Comparison, System
-from structkd_allennlp.suite.counts import SentenceCounts
-from structkd_allennlp.suite.files import COUNTS_NAME
-from structkd_allennlp.training.metrics import score
-
-STATISTICS_NAME = "statistics.json"
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
-Counts = Dict[str, np.ndarray]
-"""By language, the counts of each sentence."""
 
-
-class Difference(TypedDict):
-    """The difference between a row and the baseline, over the seeds that both have."""
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    p_value_by_seed: Dict[str, float]
-    t_test_p_value: Optional[float]
-
-
-class RowStatistics(TypedDict):
-    gap_closed: Optional[float]
-    languages: Optional[Difference]
-    zero_shot: Optional[Difference]
-
-
-Statistics = Dict[str, RowStatistics]
-"""By row, without the baseline: the content of `statistics.json`."""
-
-
-def statistics_of(comparison: Comparison, directory: Path) -> Statistics:
-    """
-    # Parameters
-
-    comparison : `Comparison`
-    directory : `Path`
-        The suite's, with the counts of its runs.
-
-    # Raises
-
-    `ConfigurationError` if the counts of a finished run are missing, or count other sentences than
-    the baseline's.
-    """
-    sentences = SentenceCounts(directory)
-    baseline = _counts(comparison.baseline, sentences)
-    statistics: Statistics = {}
-    for row in comparison.rows:
-        if row is comparison.baseline:
-            continue
-        counts = _counts(row, sentences)
-        pairs = {seed: (counts[seed], baseline[seed]) for seed in counts if seed in baseline}
-        for seed, (ours, theirs) in pairs.items():
-            for language, own in ours.items():
-                # The last count, of gold spans or of tokens, does not depend on the model.
-                if not np.array_equal(own[:, -1], theirs[language][:, -1]):
-                    raise ConfigurationError(
-                        f"{row.name} and {comparison.baseline.name} with seed {seed} were "
-                        f"evaluated on different {language} sentences: delete {COUNTS_NAME} in the "
-                        f"folders of their runs under {directory} and run the suite again"
-                    )
-        columns = (comparison.average, comparison.zero_shot_average)
-        languages, zero_shot = (_difference(comparison, row, x, pairs) for x in columns)
-        statistics[row.name] = {
-            "gap_closed": comparison.gap_closed(row),
-            "languages": languages,
-            "zero_shot": zero_shot,
-        }
-    return statistics
-
-
-def read_statistics(directory: Path) -> Statistics:
-    """
-    # Raises
-
-    `ConfigurationError` if `directory` has no statistics.
-    """
-    path = directory / STATISTICS_NAME
-    try:
-        return read_json(path)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{path} cannot be read ({error}): copy it from the suite's directory, where it "
-            "lies beside the report"
-        ) from error
-
-
-class BootstrapTest(NamedTuple):
-    """
-    A difference in percentage points, its confidence interval, and the two-sided p-value under the
-    hypothesis that there is none.
-    """
+class RandomEffectsTest(NamedTuple):
+    """A difference, its confidence interval, and the two-sided p-value if there is none."""
 
     difference: float
     low: float
@@ -110,122 +18,70 @@ class BootstrapTest(NamedTuple):
     p_value: float
 
 
-class BootstrapTests(NamedTuple):
-    """For the mean over the seeds, and for each seed on its own."""
-
-    mean: BootstrapTest
-    by_seed: List[BootstrapTest]
-
-
-def paired_bootstrap(row: Sequence[np.ndarray], baseline: Sequence[np.ndarray]) -> BootstrapTests:
+def random_effects_test(
+    by_seed: Sequence[float], resampled: Sequence[float] = ()
+) -> RandomEffectsTest:
     """
-    Tests whether these trained models would also differ on other sentences of the same kind. It
-    says nothing about other seeds. All seeds are tested on the same resamples of the sentences, so
-    the mean over seeds is paired too.
+    Tests whether models trained with other seeds would differ on other sentences of the same kind.
+
+    The variance of the mean over seeds is taken to be the sum of two: that between seeds, divided
+    by their number, and that between sentences. The test is Student's t with the degrees of
+    freedom of Satterthwaite (1946). (To resample seeds as well as sentences, a hierarchical
+    bootstrap, would find far too much with few seeds: three that agree by chance, which one in four
+    triples does, agree in every resample.)
 
     # Parameters
 
-    row, baseline : `Sequence[np.ndarray]`
-        For each seed, `(sentences, 2 or 3)`: the counts that `training.metrics.score` takes, of the
-        same sentences throughout.
+    by_seed : `Sequence[float]`
+        The difference with each seed; two or more.
+    resampled : `Sequence[float]`, optional
+        The mean difference over the seeds on each resample of the sentences. Without any it is the
+        paired t-test over the seeds, which says nothing about other sentences.
     """
-    systems = np.stack([*row, *baseline])
-    sentences, quantities = systems.shape[1:]
-    parts = systems.transpose(0, 2, 1).reshape(-1, sentences).astype(float)
-
-    def differences(indices: np.ndarray, axis: int) -> np.ndarray:
-        # A resample is a vector that says how often it has each sentence. Sums over it are then one
-        # matrix product, ten times faster than picking sentences for each system (paired=True).
-        resamples = indices.reshape(-1, sentences)
-        weights = np.stack([np.bincount(one, minlength=sentences) for one in resamples])
-        sums = (parts @ weights.T.astype(float)).reshape(2, len(row), quantities, -1)
-        students, baselines = 100 * score(np.moveaxis(sums, 2, -1))
-        by_seed = students - baselines
-        result = np.concatenate([by_seed.mean(axis=0, keepdims=True), by_seed])
-        return result.reshape(-1, *indices.shape[:-1])
-
-    everything = np.arange(sentences)
-    result = stats.bootstrap(
-        (everything,),
-        differences,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=100,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    tests = [
-        BootstrapTest(float(difference), float(low), float(high), _p_value(resampled))
-        for difference, low, high, resampled in zip(
-            differences(everything, axis=-1),
-            *result.confidence_interval,
-            result.bootstrap_distribution,
-            strict=True,
-        )
-    ]
-    return BootstrapTests(tests[0], tests[1:])
+    mean = float(np.mean(by_seed))
+    of_seeds = float(np.var(by_seed, ddof=1)) / len(by_seed)
+    of_sentences = float(np.var(resampled, ddof=1)) if len(resampled) else 0.0
+    variance = of_seeds + of_sentences
+    if variance == 0:
+        return RandomEffectsTest(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    # Sentences are so many that their variance counts as known.
+    freedom = np.inf if of_seeds == 0 else variance**2 * (len(by_seed) - 1) / of_seeds**2
+    student = stats.t(freedom)
+    half = float(student.ppf((1 + CONFIDENCE) / 2)) * variance**0.5
+    p_value = 2 * float(student.sf(abs(mean) / variance**0.5))
+    return RandomEffectsTest(mean, mean - half, mean + half, p_value)
 
 
-def paired_t_test(row: Sequence[float], baseline: Sequence[float]) -> Optional[float]:
+def bootstrap_p_value(resampled: Sequence[float]) -> Optional[float]:
     """
-    Tests whether models trained with other seeds would also differ on these sentences.
+    Tests whether these trained models would also differ on other sentences of the same kind; it
+    says nothing about other seeds. The two-sided p-value is twice the share of the resamples in
+    which the difference is 0 or on the other side of it. The measured difference counts as one more
+    resample, so that p is never 0.
 
     # Parameters
 
-    row, baseline : `Sequence[float]`
-        One score per seed.
+    resampled : `Sequence[float]`
+        The difference on each resample of the sentences.
 
     # Returns
 
-    `Optional[float]` : the two-sided p-value; `None` for fewer than two seeds.
+    `Optional[float]` : `None` where all resamples have the same difference, as of one sentence.
     """
-    if len(row) < 2:
-        return None
-    if list(row) == list(baseline):
-        return 1.0
-    return float(stats.ttest_rel(row, baseline).pvalue)
-
-
-def _difference(
-    comparison: Comparison,
-    row: System,
-    column: Column,
-    pairs: Dict[int, Tuple[Counts, Counts]],
-) -> Optional[Difference]:
-    if not pairs or not column.languages:
-        return None
-    ours, theirs = (
-        [np.concatenate([pair[i][x] for x in column.languages]) for pair in pairs.values()]
-        for i in (0, 1)
-    )
-    if len(ours[0]) < 2:
-        return None  # One sentence cannot be resampled.
-    mean, by_seed = paired_bootstrap(ours, theirs)
-    return {
-        "difference": mean.difference,
-        "low": mean.low,
-        "high": mean.high,
-        "p_value": mean.p_value,
-        "p_value_by_seed": {
-            str(seed): test.p_value for seed, test in zip(pairs, by_seed, strict=True)
-        },
-        "t_test_p_value": paired_t_test(
-            *([system.values(column)[x] for x in pairs] for system in (row, comparison.baseline))
-        ),
-    }
-
-
-def _counts(system: System, counts: SentenceCounts) -> Dict[int, Counts]:
-    """By seed."""
-    by_seed = {run["seed"]: run for run in system.runs if run["seed"] is not None}
-    return {seed: counts.of(run) for seed, run in sorted(by_seed.items())}
-
-
-def _p_value(differences: np.ndarray) -> float:
-    """
-    Twice the share of resamples on the other side of 0. The measured difference counts as one more
-    resample, so that p is never 0.
-    """
+    differences = np.asarray(resampled)
+    if np.ptp(differences) == 0:
+        return 1.0 if differences[0] == 0 else None
     other_side = min((differences <= 0).sum(), (differences >= 0).sum())
     return float(min(1.0, 2 * (other_side + 1) / (len(differences) + 1)))
+
+
+def holm(p_values: Sequence[float]) -> List[float]:
+    """
+    The p-values corrected for their number by Holm (1979): the chance that any hypothesis that
+    holds is rejected stays below the level, whatever the dependence between them.
+    """
+    corrected, least = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = least
+    return corrected

@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -26,16 +26,18 @@ from allennlp_models.tagging.models.crf_tagger import CrfTagger
 from structkd_allennlp.common.files import read_json, write_json
 from structkd_allennlp.common.reading_limits import without_limits
 from structkd_allennlp.data.dataset_readers.multilingual import MultilingualReader
-from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader
-from structkd_allennlp.data.overlap import labelled_digests, repeated
+from structkd_allennlp.data.overlap import digest_of
 from structkd_allennlp.distillation.fill import fill_target_store
 from structkd_allennlp.models.structured_crf_tagger import StructuredCrfTagger
 from structkd_allennlp.models.tagger_output import TaggerOutput
 from structkd_allennlp.modules.linear_chain import KBest, LinearChain
 from structkd_allennlp.modules.tagger_chain import chain_of, label_names, tagger_of
+from structkd_allennlp.suite import environment
 from structkd_allennlp.suite.files import COUNTS_NAME, PROBABILITIES_NAME, RUN_NAME
 from structkd_allennlp.suite.jobs import TargetsJob, TrainJob, job_of
 from structkd_allennlp.suite.plan import RECORDING_CALLBACKS
+from structkd_allennlp.suite.repeated import ranges
+from structkd_allennlp.suite.training_set import training_set
 from structkd_allennlp.training.epoch_record import read_record
 from structkd_allennlp.training.metrics import score, sentence_counts
 from structkd_allennlp.training.probability_record import (
@@ -74,6 +76,7 @@ def execute(job: TrainJob) -> None:
         run = {
             "started": started.isoformat(timespec="seconds"),
             # A copy: AllenNLP takes out of it what it reads.
+            "environment": {**environment.circumstances(), "threads": torch.get_num_threads()},
             "seconds": train(Params(deepcopy(job.config)), directory),
         }
     # Also for a model that is only evaluated again: the metric may have changed.
@@ -82,14 +85,14 @@ def execute(job: TrainJob) -> None:
     epochs = [_epoch(epoch, job.metric) for epoch in read_record(directory)]
     # Runs from before there was `epochs.json` have their epochs in the record already.
     run["epochs"] = epochs or run.get("epochs", [])
-    counts, probabilities = evaluate(directory, job.tests, job.metric)
+    counts, probabilities, digests = evaluate(directory, job.tests, job.metric)
     # What an earlier evaluation, on other files, has left.
     (directory / PROBABILITIES_NAME).unlink(missing_ok=True)
     if probabilities:
         write_records(directory / PROBABILITIES_NAME, probabilities)
     write_json(directory / COUNTS_NAME, counts, indent=None)
     run |= asdict(job.entry)
-    run["repeated"] = repeated_tests(job)
+    run |= _seen(job, digests)
     run["scores"] = {language: _percent(own) for language, own in counts.items()}
     run["evaluation_digest"] = job.evaluation_digest
     write_json(directory / RUN_NAME, run)
@@ -129,10 +132,14 @@ def training_results(directory: Path, metric: str) -> Dict[str, Any]:
     """The size of the trained model, and its best development score."""
     archive = directory / "model.tar.gz"
     model = load_archive(archive).model
+    metrics = read_json(directory / "metrics.json")
+    name = _validation_name(metrics, "best_validation", metric)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "vocabulary": {x: model.vocab.get_vocab_size(x) for x in model.vocab.get_namespaces()},
         "archive_bytes": archive.stat().st_size,
-        "dev": _validation(read_json(directory / "metrics.json"), "best_validation", metric),
+        "dev": _validation(metrics, "best_validation", metric),
+        "dev_average": None if name is None else "macro" if "/macro" in name else "micro",
     }
 
 
@@ -150,57 +157,67 @@ def _epoch(record: Dict[str, Any], metric: str) -> Dict[str, Any]:
 
 
 def _validation(metrics: Dict[str, Any], prefix: str, metric: str) -> Optional[float]:
-    """In percent. Taggers other than ours have no scores by language."""
-    for name in (f"{metric}/macro", f"{metric}-overall", metric):
-        if f"{prefix}_{name}" in metrics:
-            return 100 * float(metrics[f"{prefix}_{name}"])
-    return None
+    """In percent."""
+    name = _validation_name(metrics, prefix, metric)
+    return None if name is None else 100 * float(metrics[name])
 
 
-def evaluate(
-    directory: Path, tests: Dict[str, str], metric: str
-) -> Tuple[Dict[str, Counts], Dict[str, ProbabilityRecord]]:
+def _validation_name(metrics: Dict[str, Any], prefix: str, metric: str) -> Optional[str]:
+    # Taggers other than ours have no scores by language.
+    names = [f"{prefix}_{name}" for name in (f"{metric}/macro", f"{metric}-overall", metric)]
+    return next((name for name in names if name in metrics), None)
+
+
+class Evaluation(NamedTuple):
     """
-    By language, the counts of the sentences of its test file, in the order of the file, and what
-    their probabilities were. There are none of the latter for taggers other than a
-    `structured_crf_tagger`, alone or as a student, and a `simple_tagger`.
+    By language, the counts of the sentences of its test file, in the order of the file; what their
+    probabilities were; and the digests of their words. There are no probabilities of taggers other
+    than a `structured_crf_tagger`, alone or as a student, and a `simple_tagger`.
     """
+
+    counts: Dict[str, Counts]
+    probabilities: Dict[str, ProbabilityRecord]
+    digests: Dict[str, List[bytes]]
+
+
+def evaluate(directory: Path, tests: Dict[str, str], metric: str) -> Evaluation:
+    """Runs the model of a finished training."""
     path = directory / "model.tar.gz"
     archive = load_archive(path, cuda_device=_cuda_device(), overrides=without_limits(path))
     model, reader = archive.model.eval(), archive.validation_dataset_reader
     tagger = getattr(model, "student", model)
     if isinstance(tagger, StructuredCrfTagger):
         tagger.top_k = max(tagger.top_k, DEPTH)
-    counts, records = {}, {}
+    found = Evaluation({}, {}, {})
     for language, test in tests.items():
         recorder = None
         if isinstance(tagger, (StructuredCrfTagger, SimpleTagger)):
             recorder = ProbabilityRecorder(label_names(tagger), spans=metric != "accuracy")
-        counts[language] = _count(model, reader, language, test, metric, recorder)
+        found.counts[language], found.digests[language] = _count(
+            model, reader, language, test, metric, recorder
+        )
         if recorder is not None:
-            records[language] = recorder.record()
-    return counts, records
+            found.probabilities[language] = recorder.record()
+    return found
 
 
-def repeated_tests(job: TrainJob) -> Dict[str, Tuple[int, int]]:
+def _seen(job: TrainJob, tests: Dict[str, List[bytes]]) -> Dict[str, Any]:
     """
-    By language, how many test sentences are also in the training data, and how many there are in
-    all. Nothing is known of data that is read by other readers than ours.
+    How much a run was trained on, and which test sentences are in it. Nothing is known of data that
+    is read by other readers than ours.
     """
-    config = Params(deepcopy(job.config))
-    readers = [DatasetReader.from_params(config["dataset_reader"])]
-    if "validation_dataset_reader" in config:
-        readers.append(DatasetReader.from_params(config["validation_dataset_reader"]))
-    train, test = readers[0], readers[-1]
-    ours = (TaggingReader, MultilingualReader)
-    if not isinstance(train, ours) or not isinstance(test, ours):
-        return {}
-    known = labelled_digests(train.sentences(job.config["train_data_path"]))
-    counts = {}
-    for language, path in job.tests.items():
-        own = repeated(test.sentences(_location(test, language, path)), known).values()
-        counts[language] = (sum(count for count, _ in own), sum(of for _, of in own))
-    return counts
+    seen = training_set(job)
+    if seen is None:
+        return {"data": None, "repeated": {}, "repeated_sentences": {}}
+    found = seen.repeated(tests)
+    return {
+        "data": seen.data,
+        "repeated": {x: (len(found["labelled"][x]), len(own)) for x, own in tests.items()},
+        "repeated_sentences": {
+            kind: {language: ranges(own) for language, own in by_language.items() if own}
+            for kind, by_language in found.items()
+        },
+    }
 
 
 def _location(reader: DatasetReader, language: str, path: str) -> str:
@@ -217,13 +234,14 @@ def _count(
     path: str,
     metric: str,
     recorder: Optional[ProbabilityRecorder],
-) -> Counts:
+) -> Tuple[Counts, List[bytes]]:
     location = _location(reader, language, path)
     loader = MultiProcessDataLoader(reader, location, batch_size=32, shuffle=False)
     loader.index_with(model.vocab)
     device = _cuda_device()
     loader.set_target_device(torch.device("cpu" if device < 0 else device))
     counts: Counts = []
+    digests: List[bytes] = []
     for batch in loader:
         # The loss is not needed, and the model may never have seen some of these labels.
         batch.pop("tags", None)
@@ -238,7 +256,8 @@ def _count(
                 gold = sentence["tags"]
                 predicted_tags = tags[: len(gold)]
                 counts.append(sentence_counts(predicted_tags, gold, spans=metric != "accuracy"))
-    return counts
+                digests.append(digest_of(sentence["words"]))
+    return counts, digests
 
 
 def _distribution(

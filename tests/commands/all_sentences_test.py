@@ -76,7 +76,7 @@ def test_predict(tmp_path, monkeypatch, archive):
 
 
 def test_a_suite(archive):
-    counts, probabilities = worker.evaluate(archive.parent, {"en": DEV}, "f1-measure")
+    counts, probabilities, _ = worker.evaluate(archive.parent, {"en": DEV}, "f1-measure")
     assert len(counts["en"]) == len(probabilities["en"].gold_nll) == ALL
 
 

@@ -6,17 +6,13 @@ import shutil
 import numpy as np
 import pytest
 from allennlp.common.checks import ConfigurationError
-from scipy import stats  # type: ignore[import-untyped]
 
 from structkd_allennlp.common.files import read_json
 from structkd_allennlp.suite.comparison import Comparison
-from structkd_allennlp.suite.contrasts import (
-    contrasts_of,
-    holm,
-    random_effects_test,
-)
+from structkd_allennlp.suite.contrasts import contrasts_of
 from structkd_allennlp.suite.report import write_report
-from tests.suite.report_test import Page, tables_of
+from structkd_allennlp.suite.significance import bootstrap_p_value, holm, random_effects_test
+from tests.suite.report_test import Page, bold_rows, tables_of
 from tests.suite.synthetic import make_results
 
 ROWS = ("baseline", "emission", "posterior", "structural")
@@ -91,59 +87,16 @@ def test_the_variance_of_sentences_is_that_of_resampling_them_one_by_one(complet
     # Of 2,000 resamples, a standard deviation is known within about 5%.
     assert found["high"] - found["low"] == pytest.approx(expected.high - expected.low, rel=0.06)
     assert found["p_value"] == pytest.approx(expected.p_value, rel=0.3)
+    # Its two parts by themselves.
+    seeds = random_effects_test(list(found["by_seed"].values()))
+    assert found["p_value_of_seeds"] == seeds.p_value
+    of_sentences = bootstrap_p_value(resampled)
+    assert found["p_value_of_sentences"] == pytest.approx(of_sentences, rel=0.3, abs=0.01)
 
 
 def test_no_difference(complete):
     found = read_contrasts(complete)[2]["languages"]
     assert (found["low"], found["high"], found["p_value"]) == (0, 0, 1)
-
-
-def test_without_noise_of_sentences_it_is_the_t_test():
-    by_seed = [1.0, 2.0, 4.0]
-    test = random_effects_test(by_seed, [0.0] * 10)
-    assert test.p_value == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
-    interval = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
-    assert (test.low, test.high) == pytest.approx(tuple(interval))
-
-
-def test_without_noise_of_seeds_it_is_a_normal_test():
-    resampled = np.random.default_rng(0).normal(1.0, 0.5, 5000)
-    test = random_effects_test([1.0, 1.0, 1.0], resampled)
-    deviation = resampled.std(ddof=1)
-    assert test.p_value == pytest.approx(2 * stats.norm.sf(1 / deviation))
-    assert test.high - 1 == pytest.approx(1.959964 * deviation)
-
-
-@pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize("sentences", [0.0, 0.3, 1.0])
-def test_it_seldom_finds_what_is_not_there(seeds, sentences):
-    """With noise of these sizes and no difference, p is below 0.05 in about 5 of 100 studies."""
-    rng = np.random.default_rng(0)
-    p_values = []
-    for _ in range(1000):
-        by_seed = rng.normal(0, 1, seeds) + rng.normal(0, sentences)
-        resampled = by_seed.mean() + sentences * rng.normal(0, 1, 100)
-        p_values.append(random_effects_test(by_seed, resampled).p_value)
-    assert 0.03 < np.mean(np.less(p_values, 0.05)) < 0.08
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []
-
-
-def test_holm_rejects_what_the_procedure_rejects():
-    """From the smallest p on, as long as each is below the level by the number of those left."""
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        p_values = rng.uniform(0, 0.05, 6)
-        rejected = []
-        for rank, i in enumerate(np.argsort(p_values)):
-            if p_values[i] > 0.05 / (6 - rank):
-                break
-            rejected.append(i)
-        assert [i for i in range(6) if holm(p_values)[i] <= 0.05] == sorted(rejected)
 
 
 def test_all_tests_of_a_suite_are_corrected_together(complete):
@@ -154,26 +107,28 @@ def test_all_tests_of_a_suite_are_corrected_together(complete):
 
 def test_the_report(complete):
     tables = tables_of(complete)
-    # The contrasts come first, and nothing is tested against the baseline.
-    assert list(tables)[:3] == ["Contrasts", "Contrasts by language", "Scores"]
-    assert not any("baseline" in title for title in tables)
-    assert next(iter(tables["Scores"]["posterior"])) == "seeds"
-    assert "gap closed" not in tables["Scores"]["posterior"]
+    titles = ["Scores", "Contrasts", "Contrasts by language", "Contrasts: the tests in detail"]
+    assert list(tables)[:4] == titles
+    # Only posterior is compared with the baseline by itself, so there is a best of two.
+    scores = tables["Scores"]
+    assert scores["structural"]["gain"] == scores["structural"]["gap closed"] == "–"
+    found = read_contrasts(complete)[0]["languages"]
+    assert scores["posterior"]["gain"] == f"{found['difference']:+.2f}"
+    assert bold_rows(complete) <= {"posterior", "baseline"}
+    assert len(bold_rows(complete)) == 1
     found = read_contrasts(complete)[1]
     cell = tables["Contrasts by language"]["main effect"]["average"]
     assert cell.startswith(f"{found['languages']['difference']:+.2f} ± ")
     text = (complete / "report.md").read_text()
     assert "plots/contrasts.svg" in text
     assert "gain-over" not in text
-    assert "best student" not in text
     tests = [x for one in read_contrasts(complete) for x in (one["languages"], one["zero_shot"])]
     number = sum(x["corrected_p_value"] < 0.05 for x in tests)
     assert f"Of 6 tested contrasts, {number or 'none'} differ from 0" in text
-    assert not (complete / "statistics.json").exists()
     Page((complete / "report.html").read_text(encoding="utf-8"))
 
 
-def test_what_is_not_done_is_not_tested(tmp_path):
+def test_what_is_not_done_is_not_tested(tmp_path, without_plots):
     """Seeds that not all rows have are left out, and one seed is no test."""
     without = [f"students/structural/seed{seed}" for seed in (2, 3)]
     without += [f"students/emission/seed{seed}" for seed in (1, 2, 3)]
@@ -188,7 +143,25 @@ def test_what_is_not_done_is_not_tested(tmp_path):
     write_report(tmp_path / "one")
     found = read_contrasts(tmp_path / "one")[0]["languages"]
     assert (found["low"], found["p_value"], found["corrected_p_value"]) == (None, None, None)
+    assert found["p_value_of_seeds"] is None
+    # These very models can be tested on other sentences.
+    assert 0 < found["p_value_of_sentences"] <= 1
     assert "No contrast has two seeds yet" in (tmp_path / "one" / "report.md").read_text()
+    tables = tables_of(tmp_path / "one")
+    assert tables["Contrasts"]["posterior"]["p"] == "one seed"
+    assert tables["Scores"]["posterior"]["p"] == "one seed"
+    assert "best student" not in (tmp_path / "one" / "report.md").read_text().split("## ")[0]
+
+
+def test_no_best_where_rows_differ_in_more_than_one_thing(tmp_path, without_plots):
+    results = make(tmp_path, seeds=(1, 2))
+    results["suite"]["contrasts"] = CONTRASTS[1:]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    write_report(tmp_path)
+    table = tables_of(tmp_path)["Scores"]
+    assert "gain" not in table["posterior"]
+    assert not bold_rows(tmp_path)
+    assert "best student" not in (tmp_path / "report.md").read_text()
 
 
 def test_runs_that_were_evaluated_on_different_sentences(tmp_path):

@@ -1,15 +1,15 @@
 """scripts/readme_results.py: the README's table, from what is committed of a suite's results."""
 
 import importlib.util
-import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from structkd_allennlp.common.files import write_json
 from structkd_allennlp.suite.report import write_report
-from tests.suite.report_test import tables_of
+from tests.suite.report_test import bold_rows, tables_of
 from tests.suite.synthetic import make_results
 
 SCRIPT = Path("scripts/readme_results.py")
@@ -26,25 +26,31 @@ def script():
 
 @pytest.fixture(scope="module")
 def suites(tmp_path_factory):
-    """A repository with two suites' results, without the directories of their runs."""
+    """A repository with suites' results, without the directories of their runs."""
     root = tmp_path_factory.mktemp("root")
     rows = ("baseline", "emission", "posterior", "structural", "posterior, weaker teachers")
     for name, more in (
         ("first", {"rows": rows, "groups": ("crf", "softmax")}),
-        ("second", {"zero_shot": (), "rows": rows[:2]}),
+        ("second", {"zero_shot": (), "rows": rows[:2], "seeds": (1,)}),
+        ("third", {}),
     ):
         directory = root / "docs/results" / name
         directory.mkdir(parents=True)
-        make_results(directory, **more)
+        results = make_results(directory, **more)
+        for run in results["runs"]:
+            run["dev"] += 20 * (run["row"] == "structural")
+        write_json(directory / "results.json", results)
         write_report(directory)
         shutil.rmtree(directory / "students")
         shutil.rmtree(directory / "teachers")
+    # Of a time when there was none.
+    (directory / "counts.json.gz").unlink()
     return root
 
 
 def test_the_table_has_the_numbers_of_the_reports(script, suites):
     text = script.updated(README, suites)
-    assert text.startswith("# Title\n\n<!-- results:begin -->\n|  | teachers |")
+    assert text.startswith("# Title\n\n<!-- results:begin -->\n|  | baseline |")
     assert text.endswith("<!-- results:end -->\n\nThe end.\n")
     assert "old" not in text
     first, second = (
@@ -52,25 +58,28 @@ def test_the_table_has_the_numbers_of_the_reports(script, suites):
         for line in text.splitlines()
         if line.startswith("| [")
     )
-    link, teachers, baseline, posterior, structural, best, gap, zero_shot, zero_shot_best = first
+    link, baseline, best, gain, p, zero_shot, teachers, sentences, parameters, minutes = first
     assert link == "[Synthetic named entities](docs/results/first/report.md)"
-    scores = tables_of(suites / "docs/results/first")["Scores"]
-    average = {name: line["average"].strip("*") for name, line in scores.items()}
-    assert teachers == average["teachers (crf)"]
-    assert baseline == average["baseline"]
-    assert posterior == average["posterior"]
-    assert structural == average["structural"]
-    name = max(list(average)[2:], key=lambda name: float(average[name].split()[0]))
-    assert best == f"{average[name]} ({name})"
-    better = max("posterior", "structural", key=lambda x: float(average[x].split()[0]))
-    percent, p = re.fullmatch(r"(.*) \(p (.*)\)", gap).groups()
-    assert percent == scores[better]["gap closed"]
-    assert p.removeprefix("= ") == scores[better]["p"]
-    assert zero_shot == scores["baseline"]["zero-shot average"]
-    bold = next(x for x in list(scores)[2:] if scores[x]["zero-shot average"].startswith("**"))
-    assert zero_shot_best == f"{scores[bold]['zero-shot average'].strip('*')} ({bold})"
-    # No posterior, no structural, no zero-shot languages.
-    assert [second[i] for i in (1, 3, 4, 6, 7, 8)] == ["–"] * 6
+    tables = tables_of(suites / "docs/results/first")
+    scores = tables["Scores"]
+    assert baseline == scores["baseline"]["average"]
+    (name,) = bold_rows(suites / "docs/results/first")
+    assert name == "structural"
+    assert best == f"{scores[name]['average']} ({name})"
+    assert gain.startswith(f"{scores[name]['gain']} (")
+    assert p == scores[name]["p"]
+    # The last line of a row is that of the zero-shot languages.
+    line = tables["Differences from the baseline"][name]
+    assert zero_shot == f"{line['difference']} ({line['95% interval']})"
+    assert teachers.split()[0] == scores["teachers (crf)"]["average"]
+    assert sentences == "1,000 and 2,000 + 300"
+    # Three teachers: two of the first language.
+    assert parameters == "700,000, 12,000,000"
+    own = tables["Size and time"][name]["training time"].removesuffix(" min")
+    assert minutes.split(", ")[1] == own
+    # No best of one seed.
+    assert second[1] != "–"
+    assert second[2:] == ["–"] * 8
 
 
 def test_check(script, suites, monkeypatch, capsys):
@@ -87,9 +96,17 @@ def test_check(script, suites, monkeypatch, capsys):
     assert readme.read_text(encoding="utf-8") == README
     run()
     run("--check")
-    readme.write_text(readme.read_text(encoding="utf-8").replace("%", "!"), encoding="utf-8")
+    readme.write_text(readme.read_text(encoding="utf-8").replace("700,000", "7"), encoding="utf-8")
     with pytest.raises(SystemExit):
         run("--check")
+
+
+def test_without_any_counts_the_table_stays_as_it_is(script, tmp_path, capsys):
+    directory = tmp_path / "docs/results/old"
+    directory.mkdir(parents=True)
+    make_results(directory, seeds=(1,))
+    assert script.updated(README, tmp_path) == README
+    assert "no suite in docs/results has its counts.json.gz" in capsys.readouterr().out
 
 
 def test_a_readme_without_the_lines(script, suites):

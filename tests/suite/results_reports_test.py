@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 RESULTS = Path("docs/results")
-SUITES = sorted(
-    path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/results.json")
+ALL, SUITES = (
+    sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob(f"**/{name}"))
+    for name in ("results.json", "counts.json.gz")
 )
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
-    for name in SUITES:
+    for name in ALL:
         directory = root / "docs/results" / name
         directory.mkdir(parents=True)
         for file in (RESULTS / name).glob("*.json*"):
@@ -39,6 +40,11 @@ def test_they_are_up_to_date(made, name):
     committed, new = ({x.name for x in (d / name).glob("plots/*")} for d in (RESULTS, made))
     assert committed == new
     assert all(f"(plots/{plot})" in text for plot in new)
+
+
+@pytest.mark.parametrize("name", sorted({*ALL} - {*SUITES}))
+def test_what_has_no_counts_is_left_alone(made, name):
+    assert not (made / name / "report.md").exists()
 
 
 def test_they_are_small():

@@ -6,6 +6,17 @@ from pathlib import Path
 import numpy as np
 
 EPOCHS = 12
+ENVIRONMENT = {
+    "python": "3.11.9",
+    "torch": "2.11.0",
+    "allennlp": "2.10.1",
+    "structkd_allennlp": "0.1.0",
+    "platform": "Linux-6.1-x86_64",
+    "processor": "Intel(R) Xeon(R)",
+    "cores": 2,
+    "gpus": [],
+    "revision": 40 * "a",
+}
 OBJECTIVES = {
     "emission": {"type": "emission"},
     "top-k": {"type": "top_k"},
@@ -37,12 +48,16 @@ def make_results(
     sentences=60,
     metric="f1-measure",
     without=(),
+    repeated=None,
 ):
     """
     # Parameters
 
     without : `Sequence[str]`, optional (default = `()`)
         The directories of runs that are not done. Those of teachers failed, the others are waiting.
+    repeated : `Dict[str, str]`, optional
+        By language, the test sentences that teachers have seen with labels. Students have seen the
+        first two of each language without.
     """
     rng = np.random.default_rng(0)
     # How hard each sentence is, and how many spans or tokens it has, is the same for every run.
@@ -95,10 +110,29 @@ def make_results(
             "seconds": seconds * rng.uniform(0.95, 1.05),
             "started": "2026-11-22T10:00:00+00:00",
             "dev": scores[tested[0]],
+            "dev_average": "macro",
+            "vocabulary": {"tokens": 5000, "labels": 9},
+            "data": {
+                "labelled_sentences": 1000,
+                "labelled_tokens": 12_000,
+                "unlabelled_sentences": 0 if run["kind"] == "teacher" else 300,
+                "unlabelled_tokens": 0 if run["kind"] == "teacher" else 4000,
+                "teachers_labelled_sentences": 2000 if run["teachers"] else 0,
+                "teachers_labelled_tokens": 23_000 if run["teachers"] else 0,
+            },
+            "environment": ENVIRONMENT | {"threads": 1},
+            "repeated": {language: [0, sentences] for language in tested},
+            "repeated_sentences": {"labelled": {}, "unlabelled": {}},
             "scores": scores,
             "epochs": epochs(scores[tested[0]], run["objective"]),
             "recovered": run["directory"] == "students/posterior/seed1",
         }
+        if repeated and run["kind"] == "teacher":
+            run["repeated_sentences"]["labelled"] = {
+                language: text for language, text in repeated.items() if language in tested
+            }
+        elif repeated:
+            run["repeated_sentences"]["unlabelled"] = dict.fromkeys(tested, "0-1")
 
     for i, group in enumerate(groups):
         for language in languages:
@@ -115,6 +149,8 @@ def make_results(
             teachers = None if objective is None else groups[-1 if "weaker" in row else 0]
             run = {"kind": "student", "row": row, "seed": seed, "objective": objective}
             run |= {"teachers": teachers, "directory": f"students/{row}/seed{seed}"}
+            if teachers is not None:
+                run["teacher_runs"] = [x["directory"] for x in runs if x["group"] == teachers]
             quality = 0.05 * i + rng.normal(0, 0.02)
             add(run, [*languages, *zero_shot], quality, 700_000, 600 + 70 * i)
     results = {
@@ -131,14 +167,7 @@ def make_results(
         },
         "environment": {
             "date": "2026-11-22T12:00:00+00:00",
-            "python": "3.11.9",
-            "torch": "2.11.0",
-            "allennlp": "2.10.1",
-            "structkd_allennlp": "0.1.0",
-            "platform": "Linux-6.1-x86_64",
-            "processor": "Intel(R) Xeon(R)",
-            "cores": 2,
-            "gpus": [],
+            **ENVIRONMENT,
             "jobs": 2,
         },
         "runs": runs,

@@ -3,30 +3,67 @@
 import numpy as np
 import pytest
 
+from structkd_allennlp.data.overlap import digest_of
 from structkd_allennlp.suite.jobs import Entry, TrainJob
-from structkd_allennlp.suite.worker import evaluate, repeated_tests
+from structkd_allennlp.suite.training_set import training_set
+from structkd_allennlp.suite.worker import evaluate
 from structkd_allennlp.training.probability_record import UNIT
 from tests.distillation.taggers import LABELS, READER, archived
 
 
-def test_how_many_test_sentences_are_in_the_training_data(tmp_path):
-    for name, text in {"en": "a O\n\nb O\n", "es": "c O\n", "pt": "a O\n\nd O\n\na O\n"}.items():
-        (tmp_path / name).write_text(text)
-    paths = {name: str(tmp_path / name) for name in ("en", "es", "pt")}
+def files(directory, **texts):
+    for name, text in texts.items():
+        (directory / name).write_text(text)
+    return {name: str(directory / name) for name in texts}
+
+
+def job(config, learned_from=()):
+    entry = Entry("student", "", "", None)
+    return TrainJob(entry, "", config, {}, "f1-measure", "", [], list(learned_from))
+
+
+def test_what_a_run_has_seen(tmp_path):
+    more = "".join(f"\nw{i} O\n" for i in range(10))
+    en = f"a O\nb O\n\nb O\n\nb O\n{more}"
+    paths = files(tmp_path, en=en, es=f"c O\n{more}", text="d e\na b\n", es_text="c O\n")
     reader = {"type": "multilingual", "languages": ["en", "es"], "reader": "structkd_conll"}
-
-    def job(config, *tests):
-        entry = Entry("student", "", "", None)
-        own = {name: paths[name] for name in tests}
-        return TrainJob(entry, "", config, own, "f1-measure", "", [])
-
-    train = {"en": paths["en"], "es": paths["es"]}
-    config = {"dataset_reader": reader, "train_data_path": train}
-    assert repeated_tests(job(config, "es", "pt")) == {"es": (1, 1), "pt": (2, 3)}
-    config = {"dataset_reader": {"type": "structkd_conll"}, "train_data_path": paths["pt"]}
-    assert repeated_tests(job(config, "en")) == {"en": (1, 2)}
-    config = {"dataset_reader": {"type": "conll2003"}, "train_data_path": paths["pt"]}
-    assert repeated_tests(job(config, "en")) == {}
+    labelled = {"en": paths["en"], "es": paths["es"]}
+    both = [labelled, {"unlabelled": {"en": paths["text"], "es": paths["es_text"]}}]
+    own = {"dataset_reader": reader, "train_data_path": labelled}
+    folds = [
+        {
+            "dataset_reader": reader,
+            "train_data_path": {x: f"{p}#{kind}" for x, p in labelled.items()},
+        }
+        for kind in ("fold=1of2", "not-fold=1of2")
+    ]
+    alone = {"dataset_reader": {"type": "structkd_conll"}, "train_data_path": paths["en"]}
+    known = {"labelled_sentences": 24, "labelled_tokens": 25}
+    for learned_from, sentences, tokens in (
+        ([], 0, 0),
+        # What several have seen counts once, but as often as it is there.
+        ([own], 24, 25),
+        ([own, folds[0]], 24, 25),
+        (folds, 24, 25),
+    ):
+        seen = training_set(job({**own, "train_data_path": both}, learned_from))
+        assert seen.data == {
+            **known,
+            "unlabelled_sentences": 3,
+            "unlabelled_tokens": 6,
+            "teachers_labelled_sentences": sentences,
+            "teachers_labelled_tokens": tokens,
+        }
+    other = {"dataset_reader": {"type": "conll2003"}, "train_data_path": paths["en"]}
+    assert training_set(job(own, [other, alone])).data["teachers_labelled_sentences"] is None
+    assert training_set(job(other)) is None
+    # Test sentences are repeated whatever their language is called.
+    tests = {"en": ["c", "x", "a b"], "pt": ["d e", "b"]}
+    digests = {x: [digest_of(words.split()) for words in own] for x, own in tests.items()}
+    assert seen.repeated(digests) == {
+        "labelled": {"en": [0, 2], "pt": [1]},
+        "unlabelled": {"en": [2], "pt": [0]},
+    }
 
 
 @pytest.mark.parametrize("type_", ["structured_crf_tagger", "simple_tagger", "crf_tagger"])
@@ -38,13 +75,15 @@ def test_probabilities_of_sentences(tmp_path, type_):
     test = tmp_path / "test.txt"
     lines = ["Ada B-PER\nmet O\nBob B-PER", "New B-LOC\nYork I-LOC", "Rex B-DOG"]
     test.write_text("\n\n".join(lines) + "\n")
-    counts, records = evaluate(directory, {"en": str(test)}, "f1-measure")
+    counts, records, digests = evaluate(directory, {"en": str(test)}, "f1-measure")
+    words = ["Ada met Bob", "New York", "Rex"]
+    assert digests == {"en": [digest_of(x.split()) for x in words]}
     if type_ == "crf_tagger":
         assert records == {}
         return
     record = records["en"]
     for metric in ("f1-measure", "accuracy"):
-        own, found = evaluate(directory, {"en": str(test)}, metric)
+        own, found, _ = evaluate(directory, {"en": str(test)}, metric)
         assert found["en"].tokens.tolist() == [3, 2, 1]
         if metric == "accuracy":
             correct = [sum(x) for x in np.split(found["en"].token_correct, [3, 5])]

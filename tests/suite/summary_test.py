@@ -1,4 +1,4 @@
-from structkd_allennlp.suite.tables import repeated_sentences
+from structkd_allennlp.suite.summary import repeated_sentences
 
 
 def test_test_sentences_that_are_in_the_training_data():
@@ -13,8 +13,8 @@ def test_test_sentences_that_are_in_the_training_data():
         {**student, "row": "old"},
     ]
     assert repeated_sentences(runs) == [
-        "Of the test sentences, 1,178 of 2,000 in nl are also in the training data (teachers crf), "
-        "so scores on them partly measure memory.",
-        "Of the test sentences, 20 of 2,000 in nl, 3 of 500 in de are also in the training data "
-        "(baseline, posterior), so scores on them partly measure memory.",
+        "Of the test sentences, 1,178 of 2,000 in nl are also in the labelled training data "
+        "(teachers crf), so scores on them partly measure memory.",
+        "Of the test sentences, 20 of 2,000 in nl, 3 of 500 in de are also in the labelled "
+        "training data (baseline, posterior), so scores on them partly measure memory.",
     ]
