@@ -100,8 +100,9 @@ class Run(TypedDict):
     # there are; and which are in the labelled and in the unlabelled, as `repeated.indexes` reads.
     repeated: NotRequired[Dict[str, Tuple[int, int]]]
     repeated_sentences: NotRequired[Dict[Literal["labelled", "unlabelled"], Dict[str, str]]]
-    # Where and with what it was trained.
+    # Where and with what it was trained; all revisions of the code, if it was recovered.
     environment: NotRequired[Dict[str, Any]]
+    revisions: NotRequired[List[Optional[str]]]
     epochs: List[Epoch]
     recovered: NotRequired[bool]
 

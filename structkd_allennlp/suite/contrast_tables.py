@@ -22,6 +22,7 @@ def contrast_tables(comparison: Comparison, contrasts: Sequence[ContrastStatisti
             f"({RESAMPLES} resamples of each language, the same for all rows), the test Student's "
             "t with Satterthwaite's degrees of freedom. It takes two seeds.",
             "p is corrected (Holm) for the number of tests in this table.",
+            *_shared_teachers(comparison),
         ],
     )
     details = Table(
@@ -110,6 +111,21 @@ def signed(spread: Optional[Spread]) -> str:
     return f"{spread.mean:+.2f}" + (
         "" if spread.deviation is None else f" ± {spread.deviation:.2f}"
     )
+
+
+def _shared_teachers(comparison: Comparison) -> List[str]:
+    """A note on rows whose students have not all got teachers of their own."""
+    shared = []
+    for row in comparison.rows:
+        own = [tuple(x["directory"] for x in comparison.teacher_runs(run)) for run in row.runs]
+        if any(own) and len({*own}) < len(own):
+            shared.append(f"{row.name} ({len({*own})} for {len(own)} students)")
+    if not shared:
+        return []
+    return [
+        "Students of these rows share teachers, so that the luck of a teacher is in the interval "
+        f"less than that of a student, or not at all where there is one set: {', '.join(shared)}."
+    ]
 
 
 def _mean(names: List[str]) -> str:

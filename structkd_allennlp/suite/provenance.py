@@ -27,17 +27,17 @@ def revisions(comparison: Comparison) -> List[str]:
     """A sentence where not all runs are known to be of one revision, without changes to it."""
     own = {_revision(run) for system in comparison.systems for run in system.runs}
     known = own - {_NOT_RECORDED}
-    if not known or (len(own) == 1 and not next(iter(known)).endswith("-dirty")):
+    if not known or (len(own) == 1 and not any("-dirty" in one for one in known)):
         return []
     made = "; ".join(provenance(comparison)["trained at"])
     return [f"Not all runs are of one revision of the code as it was committed: {made}."]
 
 
 def _revision(run: Run) -> str:
-    made_with = run.get("environment")
-    if made_with is None:
+    if "revisions" not in run:
         return _NOT_RECORDED
-    return made_with["revision"] or "a package without a revision"
+    # A recovered run may have gone on at another than it began with.
+    return " and then ".join(x or "an unknown revision" for x in run["revisions"])
 
 
 def _machine(run: Run) -> str:

@@ -24,7 +24,7 @@ class Table:
 
 def seeds_of(system: System) -> str:
     """Those of its finished runs."""
-    seeds = sorted(run["seed"] for run in system.runs if run["seed"] is not None)
+    seeds = sorted({run["seed"] for run in system.runs if run["seed"] is not None})
     return ", ".join(map(str, seeds)) or NOTHING
 
 

@@ -78,6 +78,7 @@ def execute(job: TrainJob) -> None:
             # A copy: AllenNLP takes out of it what it reads.
             "environment": {**environment.circumstances(), "threads": torch.get_num_threads()},
             "seconds": train(Params(deepcopy(job.config)), directory),
+            "revisions": _revisions(directory),
         }
     # Also for a model that is only evaluated again: the metric may have changed.
     run |= training_results(directory, job.metric)
@@ -115,10 +116,28 @@ def train(params: Params, directory: Path) -> float:
     if not recover:
         # Nothing can go on from what is there.
         shutil.rmtree(directory, ignore_errors=True)
+    # Beside the directory, which has to be empty for a new training.
+    revisions = _revisions(directory) if recover else []
+    write_json(
+        _revisions_file(directory), list(dict.fromkeys([*revisions, environment.revision()]))
+    )
     before = sum(epoch["seconds"] for epoch in read_record(directory))
     started = time.monotonic()
     train_model(params, str(directory), recover=recover, file_friendly_logging=True)
     return before + time.monotonic() - started
+
+
+def _revisions(directory: Path) -> List[Optional[str]]:
+    """Those that trained the model, one after the other if it was recovered; `None` if unknown."""
+    try:
+        found: List[Optional[str]] = read_json(_revisions_file(directory))
+    except (OSError, ValueError):
+        return [None]
+    return found
+
+
+def _revisions_file(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.revisions.json")
 
 
 def _trained(directory: Path) -> Optional[Dict[str, Any]]:

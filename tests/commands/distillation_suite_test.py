@@ -89,13 +89,13 @@ def test_suite(tmp_path, monkeypatch, capsys):
         assert run["archive_bytes"] == (own / "model.tar.gz").stat().st_size
         assert run["parameters"] > 1000
         assert [of for _, of in run["repeated"].values()] == [len(x) for x in counts.values()]
-        assert run["environment"]["revision"] == results["environment"]["revision"]
+        assert run["revisions"] == [results["environment"]["revision"]]
         assert run["environment"]["threads"] == 1
         assert run["vocabulary"]["labels"] > 2
         assert run["dev_average"] == "macro"
         taught = run["row"] == "posterior"
         sentences = run["data"]["labelled_sentences"]
-        assert sentences > 100
+        assert sentences > 10
         assert run["data"]["teachers_labelled_sentences"] == (sentences if taught else 0)
         assert run["seconds"] >= sum(epoch["seconds"] for epoch in run["epochs"]) > 0
     teacher, other, _, student, _ = results["runs"]

@@ -21,7 +21,7 @@ from tests.suite.synthetic import OBJECTIVES, make_results, score
 
 ROWS = ("baseline", "weighted top-k", "weighted top-k, k=30", "posterior", "structural")
 NEW_KEYS = ["data", "vocabulary", "environment", "repeated", "repeated_sentences", "teacher_runs"]
-NEW_KEYS += ["initial_run", "dev_average"]
+NEW_KEYS += ["initial_run", "dev_average", "revisions"]
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
@@ -212,6 +212,12 @@ class TestMarkdown:
         text = (complete / "report.md").read_text(encoding="utf-8")
         assert "recovered from a checkpoint: students/posterior/seed1.\n" in text
 
+    def test_students_that_share_teachers(self, complete):
+        text = (complete / "report.md").read_text(encoding="utf-8")
+        (note,) = re.findall(r"^- Students of these rows share teachers.*", text, re.MULTILINE)
+        shared = [f"{row} (1 for 3 students)" for row in ROWS[1:]]
+        assert note.endswith(f"one set: {', '.join(shared)}.")
+
     def test_resources(self, complete):
         table = tables_of(complete)["Resources"]
         assert table["posterior"] == {
@@ -288,12 +294,12 @@ class TestMarkdown:
         assert "- trained on: 1 of 2 cores, Intel(R) Xeon(R) (18 runs)\n" in text
         assert "Not all runs" not in text
         results = make_results(tmp_path, seeds=(1,))
-        results["runs"][0]["environment"]["revision"] = "b-dirty"
-        del results["runs"][1]["environment"]
+        results["runs"][0]["revisions"] = ["b-dirty", "c"]
+        del results["runs"][1]["revisions"]
         (tmp_path / "results.json").write_text(json.dumps(results), encoding="utf-8")
         write_report(tmp_path)
         text = (tmp_path / "report.md").read_text(encoding="utf-8")
-        made = f"b-dirty (1 run); not recorded (1 run); {40 * 'a'} (4 runs)"
+        made = f"b-dirty and then c (1 run); not recorded (1 run); {40 * 'a'} (4 runs)"
         assert (
             f"Not all runs are of one revision of the code as it was committed: {made}.\n" in text
         )

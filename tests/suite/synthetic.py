@@ -121,6 +121,7 @@ def make_results(
                 "teachers_labelled_tokens": 23_000 if run["teachers"] else 0,
             },
             "environment": ENVIRONMENT | {"threads": 1},
+            "revisions": [ENVIRONMENT["revision"]],
             "repeated": {language: [0, sentences] for language in tested},
             "repeated_sentences": {"labelled": {}, "unlabelled": {}},
             "scores": scores,

@@ -1,9 +1,15 @@
 """What a run of a suite leaves: counts by sentence, and how training went."""
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
+from allennlp.common import Params
 
+from structkd_allennlp.common.files import write_json
 from structkd_allennlp.data.overlap import digest_of
+from structkd_allennlp.suite import environment, worker
 from structkd_allennlp.suite.jobs import Entry, TrainJob
 from structkd_allennlp.suite.training_set import training_set
 from structkd_allennlp.suite.worker import evaluate
@@ -64,6 +70,30 @@ def test_what_a_run_has_seen(tmp_path):
         "labelled": {"en": [0, 2], "pt": [1]},
         "unlabelled": {"en": [2], "pt": [0]},
     }
+
+
+def test_the_revisions_of_a_recovered_run(tmp_path, monkeypatch):
+    """The code may be another one when training goes on."""
+    directory = tmp_path / "seed1"
+    config = {"model": {"type": "x"}, "trainer": {}}
+
+    def trained_at(revision, config=config):
+        def train_model(params, serialization_dir, **kwargs):
+            write_json(Path(serialization_dir, "config.json"), params.as_dict(quiet=True))
+
+        monkeypatch.setattr(worker, "train_model", train_model)
+        monkeypatch.setattr(environment, "revision", lambda: revision)
+        worker.train(Params(copy.deepcopy(config)), directory)
+        return worker._revisions(directory)
+
+    assert trained_at("a") == ["a"]
+    assert trained_at("a") == ["a"]
+    assert trained_at("b-dirty") == ["a", "b-dirty"]
+    # Another configuration begins anew.
+    assert trained_at("c", {**config, "model": {"type": "y"}}) == ["c"]
+    # A training that an earlier version began.
+    (tmp_path / "seed1.revisions.json").unlink()
+    assert trained_at("d", {**config, "model": {"type": "y"}}) == [None, "d"]
 
 
 @pytest.mark.parametrize("type_", ["structured_crf_tagger", "simple_tagger", "crf_tagger"])
