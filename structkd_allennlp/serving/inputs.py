@@ -1,7 +1,7 @@
 """From words to the arrays that the graph of an exported tagger takes."""
 
 from itertools import chain
-from typing import Any, Dict, List, Mapping, Protocol, Sequence
+from typing import Any, Dict, List, Protocol, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,13 +112,3 @@ class CharacterInput:
             self._name: characters,
             f"{self._name}_rows": words.padded([rows[word] for word in flat]),
         }
-
-
-def input_of(description: Mapping[str, Any], vocabularies: Mapping[str, Sequence[str]]) -> Input:
-    """From what `serving.export` has written of an indexer."""
-    name, lowercase = description["name"], description.get("lowercase", False)
-    if description["type"] == "words":
-        return WordInput(name, vocabularies[description["namespace"]], lowercase)
-    return CharacterInput(
-        name, vocabularies[description["namespace"]], lowercase, description["shortest"]
-    )

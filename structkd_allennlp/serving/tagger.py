@@ -18,13 +18,15 @@ from structkd_allennlp.modules.entity_probability import (
     spans_of_path,
 )
 from structkd_allennlp.modules.linear_chain.arrays import Array, ArrayChain, ArrayPotentials
-from structkd_allennlp.serving.inputs import Words, input_of
+from structkd_allennlp.serving.inputs import CharacterInput, Input, WordInput, Words
 from structkd_allennlp.serving.model_directory import CARD, GRAPH, VOCABULARY, ModelDirectory
+from structkd_allennlp.serving.sub_words import SubWordInput
 
 MAX_SENTENCE_LENGTH = 250_000
 """In tokens, each counted as `SentenceSize` does: no longer sentence can be tagged."""
 
-_MAX_TOKENS_PER_BATCH = 8192
+_MAX_TOKENS_PER_BATCH = 1024
+"""More take longer, as what is computed of them does not fit into a processor's cache."""
 _LONGER = "Split it, or ask for fewer sequences"
 
 Sentence = Union[str, Sequence[str]]
@@ -78,8 +80,7 @@ class Tagger:
         if description["boundaries"] is not None:
             self._boundaries = ChunkBoundaries(**description["boundaries"])
             self._entity_probability = EntityProbability(self._boundaries)
-        vocabularies = read_json(directory.path / VOCABULARY)
-        self._inputs = [input_of(own, vocabularies) for own in description["inputs"]]
+        self._inputs = _inputs(directory)
         self._session = _session(directory.path / GRAPH, threads)
         self._compiled = False
 
@@ -145,7 +146,7 @@ class Tagger:
                 place = f"sentence {number + 1}: " if len(sentences) > 1 else ""
                 raise ValueError(f"{place}{error}") from error
             given.append(one)
-        results = [self._empty(one.language, marginals) for one in given]
+        results = [self._empty(own, marginals) for own in languages]
         for batch in weighted_batches(sizes, _MAX_TOKENS_PER_BATCH):
             tagged = self._tagged([given[number] for number in batch], top_k, marginals)
             for number, result in zip(batch, tagged, strict=True):
@@ -321,6 +322,22 @@ def _entity(given: _Given, span: EntitySpan, probability: float) -> Result:
         first, last = given.pieces[start].start, given.pieces[end - 1].end
         result.update(text=given.text[first:last], start_char=first, end_char=last)
     return result
+
+
+def _inputs(directory: ModelDirectory) -> List[Input]:
+    vocabularies = read_json(directory.path / VOCABULARY)
+    inputs: List[Input] = []
+    for own in directory.description["inputs"]:
+        name, kind = own["name"], own["type"]
+        if kind == "sub_words":
+            inputs.append(SubWordInput(own, directory.path))
+            continue
+        vocabulary = vocabularies[own["namespace"]]
+        if kind == "words":
+            inputs.append(WordInput(name, vocabulary, own["lowercase"]))
+        else:
+            inputs.append(CharacterInput(name, vocabulary, own["lowercase"], own["shortest"]))
+    return inputs
 
 
 def _potentials(description: Dict[str, Any]) -> ArrayPotentials:

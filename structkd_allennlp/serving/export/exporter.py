@@ -7,8 +7,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 import torch
 from allennlp.common.checks import ConfigurationError
-from allennlp.data import Batch, Token
+from allennlp.data import Batch, Token, TokenIndexer, Vocabulary
+from allennlp.data.token_indexers import PretrainedTransformerMismatchedIndexer
 from allennlp.models.archival import Archive
+from allennlp.modules.token_embedders import PretrainedTransformerMismatchedEmbedder
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from structkd_allennlp.common.files import read_json, whole_directory, write_json, write_text
@@ -28,6 +30,7 @@ from structkd_allennlp.serving.export.graph import (
     embedders_of,
     graph_embedder,
     parameters,
+    rnn_of,
     write_onnx,
 )
 from structkd_allennlp.serving.export.indexers import (
@@ -35,6 +38,7 @@ from structkd_allennlp.serving.export.indexers import (
     indexer_description,
     reader_parts,
     vocabulary,
+    write_sub_words,
 )
 from structkd_allennlp.serving.export.samples import sample_sentences
 from structkd_allennlp.serving.model_directory import (
@@ -122,7 +126,10 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
     tagger.eval()
     reader = reader_parts(loaded.validation_dataset_reader)
     embedders = embedders_of(tagger)
-    inputs = [indexer_description(key, _indexer(reader, key), tagger.vocab) for key in embedders]
+    inputs = [
+        _input(key, _indexer(reader, key), embedder, tagger.vocab, new)
+        for key, embedder in embedders.items()
+    ]
     graph = EmissionGraph(tagger, [graph_embedder(*item) for item in embedders.items()])
     write_onnx(graph, new / GRAPH)
     namespaces = [own["namespace"] for own in inputs if "namespace" in own]
@@ -153,6 +160,19 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
     )
 
 
+def _input(
+    key: str, indexer: TokenIndexer, embedder: torch.nn.Module, vocab: Vocabulary, new: Path
+) -> Dict[str, Any]:
+    if not isinstance(indexer, PretrainedTransformerMismatchedIndexer):
+        return indexer_description(key, indexer, vocab)
+    if not isinstance(embedder, PretrainedTransformerMismatchedEmbedder):
+        raise ConfigurationError(
+            f"its {key!r} are indexed for a transformer, and embedded by a "
+            f"{type(embedder).__name__}"
+        )
+    return write_sub_words(key, indexer, embedder, new)
+
+
 def _indexer(reader: ReaderParts, key: str) -> Any:
     if key not in reader.indexers:
         raise ConfigurationError(
@@ -173,12 +193,13 @@ def _description(
     own = crf_potentials(tagger)
     constraints = constraints_of(tagger)
     constrained = own.plus(constraints)
+    same = tagger.constrain_crf or all(map(torch.equal, own, constrained))
     boundaries = chunk_boundaries(tagger.labels) if tagger.calculate_span_f1 else None
     return {
         "format": FORMAT,
         "digests": {},
         "info": {
-            "kind": type(tagger.encoder).__name__.removesuffix("Seq2SeqEncoder") + " and CRF",
+            "kind": _kind(tagger),
             "languages": reader.languages,
             "labels": tagger.labels,
             "label_encoding": tagger.label_encoding,
@@ -196,9 +217,20 @@ def _description(
         "text": reader.text,
         "potentials": _json(constrained if tagger.constrain_crf else own),
         # constrain_crf_decoding may restrict what is decoded, though not the distribution.
-        "decoding_potentials": None if tagger.constrain_crf else _json(constrained),
+        "decoding_potentials": None if same else _json(constrained),
         "boundaries": None if boundaries is None else boundaries._asdict(),
     }
+
+
+def _kind(tagger: StructuredCrfTagger) -> str:
+    parts = []
+    for embedder in embedders_of(tagger).values():
+        if isinstance(embedder, PretrainedTransformerMismatchedEmbedder):
+            parts.append(type(embedder._matched_embedder.transformer_model).__name__)
+    rnn = rnn_of(tagger.encoder)
+    if rnn is not None:
+        parts.append(("Bi" if rnn.bidirectional else "") + type(rnn).__name__)
+    return ", ".join([*parts, "CRF"])
 
 
 def _write_description(new: Path, name: str, description: Dict[str, Any]) -> None:

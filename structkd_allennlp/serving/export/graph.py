@@ -10,7 +10,11 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.modules.seq2seq_encoders import PassThroughEncoder, PytorchSeq2SeqWrapper
 from allennlp.modules.seq2vec_encoders import CnnEncoder
 from allennlp.modules.text_field_embedders import BasicTextFieldEmbedder
-from allennlp.modules.token_embedders import Embedding, TokenCharactersEncoder
+from allennlp.modules.token_embedders import (
+    Embedding,
+    PretrainedTransformerMismatchedEmbedder,
+    TokenCharactersEncoder,
+)
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -19,6 +23,9 @@ from structkd_allennlp.modules.tagger_chain import Tagger
 _OPSET = 17
 
 OUTPUT = "scores"
+
+_NOWHERE = -1e30
+"""Added to what is not there, so that it is never the highest."""
 
 
 class Embedder(torch.nn.Module):
@@ -76,23 +83,74 @@ class CharacterEmbedder(Embedder):
         ]
 
     def forward(self, characters: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
-        # Shape: (words, characters)
-        present = characters != 0
-        # Shape: (words, characters, size) -> (words, size, characters)
-        embedded = (self._embedding(characters) * present.unsqueeze(-1)).transpose(1, 2)
+        # Shape: (words, characters, size)
+        embedded = self._embedding(characters)
+        padding = (characters == 0).to(embedded.dtype)
         pooled = []
         for layer in self._cnn._convolution_layers:
-            activations = self._cnn._activation(layer(embedded))
-            # Shape: (words, 1, positions): where the window holds no padding
-            within = present[:, layer.kernel_size[0] - 1 :].unsqueeze(1)
-            lowest = torch.finfo(torch.float).min
-            highest = activations.masked_fill(~within, lowest).amax(2)
-            pooled.append(highest.masked_fill(highest == lowest, 0.0))
+            (width,) = layer.kernel_size
+            positions = characters.size(1) - width + 1
+            # Shape: (words, positions, width * size)
+            windows = torch.cat([embedded[:, i : i + positions] for i in range(width)], 2)
+            # Shape: (filters, size, width) -> (width * size, filters)
+            weights = layer.weight.permute(2, 1, 0).flatten(0, 1)
+            # A window that holds padding ends with it.
+            values = windows @ weights + _NOWHERE * padding[:, width - 1 :].unsqueeze(2)
+            # The activation never falls, so the highest stays the highest.
+            highest = values.amax(1)
+            assert layer.bias is not None
+            activations = self._cnn._activation(highest + layer.bias)
+            pooled.append(activations.masked_fill(highest < _NOWHERE / 2, 0.0))
         # Shape: (words, filters)
         vectors = torch.cat(pooled, 1)
         if self._cnn.projection_layer is not None:
             vectors = self._cnn.projection_layer(vectors)
         return vectors[rows]
+
+
+class TransformerEmbedder(Embedder):
+    """The vectors of words from those of their sub-words: see `serving.sub_words.SubWordInput`."""
+
+    def __init__(self, name: str, embedder: PretrainedTransformerMismatchedEmbedder) -> None:
+        super().__init__()
+        self.inputs = {
+            name: [f"{name}_segments", f"{name}_pieces"],
+            f"{name}_mask": [f"{name}_segments", f"{name}_pieces"],
+            f"{name}_places": [f"{name}_used"],
+            f"{name}_words": [f"{name}_used"],
+            f"{name}_weights": [f"{name}_used"],
+        }
+        matched: Any = embedder._matched_embedder
+        self._transformer = matched.transformer_model
+        self._mix = matched._scalar_mix
+
+    def example(self, batch: int, length: int) -> List[Tensor]:
+        pieces = torch.ones(batch + 1, length + 2, dtype=torch.long)
+        used = torch.arange(length)
+        return [pieces, pieces, used, used, torch.ones(length)]
+
+    def forward(
+        self,
+        pieces: Tensor,
+        present: Tensor,
+        places: Tensor,
+        words: Tensor,
+        weights: Tensor,
+        mask: Tensor,
+    ) -> Tensor:
+        output = self._transformer(input_ids=pieces, attention_mask=present.float())
+        if self._mix is None:
+            hidden = output.last_hidden_state
+        else:
+            # The first are those that the layers start from.
+            hidden = self._mix(output.hidden_states[1:])
+        # Shape: (used, size)
+        parts = hidden.flatten(0, 1)[places] * weights.unsqueeze(1)
+        # Shape: (batch * length, size)
+        sums = parts.new_zeros(mask.size(0) * mask.size(1), parts.size(1))
+        # Not `index_put`, which the exporter turns into one that adds nothing up.
+        sums = sums.scatter_add(0, words.unsqueeze(1).expand_as(parts), parts)
+        return sums.view(mask.size(0), mask.size(1), parts.size(1))
 
 
 class EmissionGraph(torch.nn.Module):
@@ -113,7 +171,7 @@ class EmissionGraph(torch.nn.Module):
     def __init__(self, tagger: Tagger, embedders: Sequence[Embedder]) -> None:
         super().__init__()
         self.embedders = torch.nn.ModuleList(embedders)
-        self._rnn = _rnn_of(tagger.encoder)
+        self._rnn = rnn_of(tagger.encoder)
         self._feedforward = getattr(tagger, "_feedforward", None)
         self._projection = tagger.tag_projection_layer._module
         self.eval()
@@ -149,7 +207,8 @@ class EmissionGraph(torch.nn.Module):
         return scores
 
 
-def _rnn_of(encoder: torch.nn.Module) -> Any:
+def rnn_of(encoder: torch.nn.Module) -> Any:
+    """`None` where there is none."""
     if isinstance(encoder, PassThroughEncoder):
         return None
     rnn = encoder._module if isinstance(encoder, PytorchSeq2SeqWrapper) else None
@@ -168,8 +227,7 @@ def embedders_of(tagger: Tagger) -> Dict[str, Any]:
         raise ConfigurationError(
             f'its text_field_embedder is a {type(fields).__name__}: train it with "type": "basic"'
         )
-    own = {key: fields._token_embedders[key] for key in fields._ordered_embedder_keys}
-    return own
+    return {key: fields._token_embedders[key] for key in fields._ordered_embedder_keys}
 
 
 def graph_embedder(name: str, embedder: torch.nn.Module) -> Embedder:
@@ -180,6 +238,8 @@ def graph_embedder(name: str, embedder: torch.nn.Module) -> Embedder:
     """
     if type(embedder) is Embedding:
         return WordEmbedder(name, embedder)
+    if isinstance(embedder, PretrainedTransformerMismatchedEmbedder):
+        return TransformerEmbedder(name, embedder)
     if type(embedder) is TokenCharactersEncoder:
         cnn = embedder._encoder._module
         if type(cnn) is CnnEncoder and type(embedder._embedding._module) is Embedding:

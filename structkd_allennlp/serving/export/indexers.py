@@ -1,13 +1,22 @@
 """What an archive's dataset reader does to words, as far as an exported tagger can do the same."""
 
+from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import TokenIndexer, Tokenizer, Vocabulary
-from allennlp.data.token_indexers import SingleIdTokenIndexer, TokenCharactersIndexer
+from allennlp.data.token_indexers import (
+    PretrainedTransformerMismatchedIndexer,
+    SingleIdTokenIndexer,
+    TokenCharactersIndexer,
+)
 from allennlp.data.tokenizers import CharacterTokenizer
+from allennlp.modules.token_embedders import PretrainedTransformerMismatchedEmbedder
+from tokenizers import Tokenizer as Backend  # type: ignore[import-untyped]
 
+from structkd_allennlp.common.transformer_config import max_length
 from structkd_allennlp.data.dataset_readers import MultilingualReader, TaggingReader
+from structkd_allennlp.data.token_indexers import FoldedTransformerIndexer
 from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
 from structkd_allennlp.serving.inputs import UNKNOWN
 
@@ -116,6 +125,60 @@ def indexer_description(name: str, indexer: TokenIndexer, vocab: Vocabulary) -> 
             'without "non_padded_namespaces" and "oov_token"'
         )
     return {"name": name, **own}
+
+
+def write_sub_words(
+    name: str,
+    indexer: PretrainedTransformerMismatchedIndexer,
+    embedder: PretrainedTransformerMismatchedEmbedder,
+    directory: Path,
+) -> Dict[str, Any]:
+    """
+    Writes the tokenizer of a transformer. Returns what `serving.sub_words.SubWordInput` reads.
+
+    # Raises
+
+    `ConfigurationError` for a tokenizer or an embedder that it cannot stand for.
+    """
+    own, matched = indexer._allennlp_tokenizer, embedder._matched_embedder
+    tokenizer = indexer._tokenizer
+    special = [*own.single_sequence_start_tokens, *own.single_sequence_end_tokens]
+    length = indexer._matched_indexer._max_length
+    if not tokenizer.is_fast:
+        raise ConfigurationError(
+            f"its {type(tokenizer).__name__} is no fast tokenizer, and an exported tagger has no "
+            "other"
+        )
+    if own.single_sequence_token_type_id or any(token.type_id for token in special):
+        raise ConfigurationError(
+            f"its transformer {own._model_name} has token types other than 0, which an exported "
+            "tagger does not have"
+        )
+    if length != matched._max_length:
+        raise ConfigurationError(
+            f"its indexer {name!r} folds sentences at {length}, and its embedder at "
+            f"{matched._max_length}: give both the same max_length"
+        )
+    backend = Backend.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    file = f"tokenizer-{name}.json"
+    backend.save(str(directory / file))
+    unknown = None
+    if isinstance(indexer, FoldedTransformerIndexer):
+        unknown = backend.encode(tokenizer.unk_token, add_special_tokens=False).ids
+    return {
+        "type": "sub_words",
+        "name": name,
+        "tokenizer": file,
+        "start": [token.text_id for token in own.single_sequence_start_tokens],
+        "end": [token.text_id for token in own.single_sequence_end_tokens],
+        "padding": tokenizer.pad_token_id,
+        "max_length": length,
+        "longest": max_length(matched.config),
+        "unknown": unknown,
+        "mode": embedder.sub_token_mode or "avg",
+    }
 
 
 def _adds_tokens(indexer: Any) -> bool:
