@@ -21,13 +21,20 @@ _UNSPACED = regex.compile(
 _LONGEST_TOKEN = 250
 _LONG = regex.compile(rf"\S{{{_LONGEST_TOKEN}}}")
 
+_MOST_WORDS = 100_000
+"""spaCy forgets no word that it has seen, at 400 bytes each: so many, and it begins anew."""
+
+
+def _spacy_blank(language: str) -> Any:
+    import spacy
+
+    return spacy.blank(language)
+
 
 @cache
 def blank_pipeline(language: str) -> Any:
-    import spacy
-
     try:
-        return spacy.blank(language)
+        return _spacy_blank(language)
     except (ImportError, AttributeError) as error:
         # Also for languages such as Japanese, whose tokenizer is a package of its own, and for
         # names of other modules of spaCy, such as "punctuation".
@@ -58,6 +65,8 @@ def split_words(text: str, language: str = MULTI_LANGUAGE) -> List[Piece]:
     more than a second, at the first call.
     """
     pipeline = blank_pipeline(language)
+    if len(pipeline.tokenizer.vocab) > _MOST_WORDS:
+        pipeline.tokenizer = _spacy_blank(pipeline.lang).tokenizer
     cuts = {match.end() for match in _LONG.finditer(text)}
     if pipeline.lang == MULTI_LANGUAGE:
         cuts.update(cut for match in _UNSPACED.finditer(text) for cut in match.span())

@@ -17,7 +17,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
     `int` : 0, or 1 after an error, which standard error tells, or 130 after Ctrl-C.
     """
-    args = _parser().parse_args(arguments)
+    args = parser().parse_args(arguments)
     try:
         args.run(args)
         sys.stdout.flush()
@@ -34,9 +34,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="structkd", description=__doc__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="structkd", description=__doc__)
+    commands = result.add_subparsers(metavar="COMMAND", required=True)
     for name, add_arguments, run, description in (
         ("tag", tag_command.add_arguments, tag_command.run, tag_command.__doc__),
         ("show", _add_model, _show, "Show the card of a model."),
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=description, description=description)
         add_arguments(command)
         command.set_defaults(run=run)
-    return parser
+    return result
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

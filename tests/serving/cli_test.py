@@ -4,15 +4,17 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
-from structkd_allennlp.serving.cli import main
+from structkd_allennlp.serving.cli import main, parser
 
 COMMAND = [sys.executable, "-m", "structkd_allennlp.serving.cli"]
 SENTENCE = "Maria lives in Porto."
@@ -136,6 +138,14 @@ def test_serve(exported, tagger):
         assert httpx.get(f"{url}/").status_code == 200
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) in (0, -signal.SIGTERM)
+
+
+def test_commands_of_the_page_parse():
+    page = Path("docs/serving.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^ {4}structkd (.*)$", page, re.MULTILINE)
+    assert {command.split()[0] for command in commands} == {"tag", "serve"}
+    for command in commands:
+        parser().parse_args(shlex.split(command))
 
 
 def test_the_package_holds_the_page():

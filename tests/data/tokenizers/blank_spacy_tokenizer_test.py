@@ -7,6 +7,7 @@ from allennlp.common import Params
 from allennlp.data.tokenizers import Tokenizer
 from hypothesis import given, settings
 
+from structkd_allennlp.common import word_splitting
 from structkd_allennlp.common.word_splitting import blank_pipeline
 from structkd_allennlp.data import BlankSpacyTokenizer, blank_spacy_tokenizer
 
@@ -81,3 +82,15 @@ def test_from_params_cache_and_pickle():
 def test_unknown_languages_share_one_pipeline():
     """So that text which names any number of them takes no more memory."""
     assert blank_pipeline("qa") is blank_pipeline("qb") is blank_pipeline("xx")
+
+
+@pytest.mark.parametrize("language", ["en", "xx"])
+def test_words_are_forgotten(language, monkeypatch):
+    """However many different ones there are, and nothing but memory depends on it."""
+    tokenizer = BlankSpacyTokenizer(language)
+    texts = [f"Dr. O'Neill{i}, isn't a-{i}b" for i in range(500)]
+    expected = [tokenizer.tokenize(text) for text in texts]
+    monkeypatch.setattr(word_splitting, "_MOST_WORDS", 2000)
+    for text, tokens in zip(texts, expected, strict=True):
+        assert tokenizer.tokenize(text) == tokens
+        assert len(blank_pipeline(language).tokenizer.vocab) < 2100
