@@ -41,6 +41,8 @@ class SuiteSummary(TypedDict):
     languages: List[str]
     zero_shot: List[str]
     baseline: str
+    # By row, where it is another.
+    baselines: NotRequired[Dict[str, str]]
     rows: List[str]
     teacher_groups: List[str]
     contrasts: NotRequired[List[ContrastSummary]]
@@ -232,28 +234,38 @@ class Comparison:
     def contrasts(self) -> List[ContrastSummary]:
         """What is tested."""
         return self.suite.get("contrasts") or [
-            {"name": row.name, "rows": [row.name], "against": [self.baseline.name]}
+            {"name": row.name, "rows": [row.name], "against": [baseline.name]}
             for row in self.rows
-            if row is not self.baseline
+            if (baseline := self.baseline_of(row)) is not None
         ]
 
     @property
     def compared(self) -> Dict[str, str]:
-        """By row, the name of the contrast between this row alone and the baseline alone."""
-        baseline = [self.suite["baseline"]]
-        return {
-            one["rows"][0]: one["name"]
-            for one in self.contrasts
-            if len(one["rows"]) == 1 and one["against"] == baseline != one["rows"]
-        }
+        """By row, the name of the contrast between this row alone and its baseline alone."""
+        found: Dict[str, str] = {}
+        for row in self.rows:
+            baseline = self.baseline_of(row)
+            for one in self.contrasts:
+                if baseline and (one["rows"], one["against"]) == ([row.name], [baseline.name]):
+                    found[row.name] = one["name"]
+        return found
+
+    def baseline_of(self, row: System) -> Optional[System]:
+        """`None` for a row that is a baseline itself, and names no other."""
+        own = self.suite.get("baselines", {})
+        if row.name not in own and row.name in (self.baseline.name, *own.values()):
+            return None
+        name = own.get(row.name, self.baseline.name)
+        return next(other for other in self.rows if other.name == name)
 
     def best(self) -> Optional[System]:
         """
-        The best student, chosen by its mean development score, among the baseline and the rows that
-        are compared with it. Rows with one seed are left out. `None` where no row is compared, as
-        in a suite whose rows differ in more than one thing.
+        The best student, chosen by its mean development score, among the baseline of the suite and
+        the rows that are compared with it. Rows with one seed are left out. `None` where no row is
+        compared, as in a suite whose rows differ in more than one thing.
         """
-        names = self.compared
+        others = self.suite.get("baselines", {})
+        names = [name for name in self.compared if name not in others]
         scores = {
             row.name: row.development
             for row in self.rows
@@ -273,8 +285,9 @@ class Comparison:
         return [*self.teachers.values(), *self.rows]
 
     def gains(self, row: System, column: Column) -> Dict[Optional[int], float]:
-        """By how much the row beats the baseline with the same seed, by seed."""
-        baseline = self.baseline.values(column)
+        """By how much the row beats its baseline with the same seed, by seed."""
+        own = self.baseline_of(row)
+        baseline = own.values(column) if own else {}
         values = row.values(column).items()
         return {seed: value - baseline[seed] for seed, value in values if seed in baseline}
 
@@ -292,10 +305,13 @@ class Comparison:
         """
         (row - baseline) / (teachers - baseline), of the averages over languages and over the seeds
         that have all three, each with the teachers that it learns from; `None` for a row without
-        teachers, and where the teachers are not better than the baseline.
+        teachers or baseline, and where the teachers are not better than the baseline.
         """
+        baseline = self.baseline_of(row)
+        if baseline is None:
+            return None
         students, baselines, teachers = (
-            system.values(self.average) for system in (row, self.baseline, self.teachers_of(row))
+            system.values(self.average) for system in (row, baseline, self.teachers_of(row))
         )
         seeds = [seed for seed in students if seed in baselines and seed in teachers]
         gain = sum(students[seed] - baselines[seed] for seed in seeds)

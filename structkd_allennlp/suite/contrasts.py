@@ -83,7 +83,7 @@ def contrasts_of(comparison: Comparison, directory: Path) -> List[ContrastStatis
 def against_baseline(
     comparison: Comparison, contrasts: Iterable[ContrastStatistics]
 ) -> Dict[str, ContrastStatistics]:
-    """By row, the contrast between this row alone and the baseline alone."""
+    """By row, the contrast between this row alone and its baseline alone."""
     by_name = {contrast["name"]: contrast for contrast in contrasts}
     return {row: by_name[name] for row, name in comparison.compared.items() if name in by_name}
 

@@ -94,11 +94,7 @@ def probability_contrasts_table(
         notes=[
             "Differences in the tables above, between rows with the same seed; mean over the seeds."
             " Less is better."
-            + (
-                ""
-                if comparison.has_contrasts
-                else f" Each row is compared with {comparison.baseline.name}."
-            ),
+            + ("" if comparison.has_contrasts else " Each row is compared with its baseline."),
             "p: of models trained with other seeds on other sentences of the same kind, by the "
             "variance between seeds and that between test sentences "
             f"({RESAMPLES} resamples of each language, the same for all rows; the bins of ECE "

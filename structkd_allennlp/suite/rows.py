@@ -43,6 +43,9 @@ class Row(Section):
         the only one of its seed, or else `"GROUP/LANGUAGE"`, `"GROUP/1"` or `"GROUP/LANGUAGE/1"`;
         with the same seeds as for `teachers`. It becomes the `source` of each initializer of type
         `copied` in `config` that has none.
+    baseline : `str`, optional (default = `None`)
+        The row that it is compared with, if that is not the baseline of the suite, such as one on
+        the same fraction of the labels.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Row(Section):
     seeds: List[int]
     teachers: Optional[str] = None
     initialize_from: Optional[str] = None
+    baseline: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,9 @@ def _results(suite: Suite, steps: Sequence[Step[Any]], made_with: Dict[str, Any]
         "teacher_groups": list(suite.teachers),
         "digest": digest(suite.as_dict()),
     }
+    baselines = {row.name: row.baseline for row in suite.rows if row.baseline is not None}
+    if baselines:
+        summary["baselines"] = baselines
     if suite.contrasts:
         summary["contrasts"] = [asdict(contrast) for contrast in suite.contrasts]
     runs = [_entry(step) for step in steps if _is_run(step)]

@@ -13,6 +13,7 @@ def scores_table(comparison: Comparison, contrasts: Sequence[ContrastStatistics]
     """The averages first, then each language."""
     average, zero_shot = comparison.average, comparison.zero_shot_average
     compared = against_baseline(comparison, contrasts)
+    others = comparison.suite.get("baselines", {})
     averages = [average, *([zero_shot] if zero_shot.languages else [])]
     languages = [column for column in comparison.columns if column not in averages]
     table = Table(
@@ -21,6 +22,7 @@ def scores_table(comparison: Comparison, contrasts: Sequence[ContrastStatistics]
             "",
             average.title,
             *(["gain", "p", "gap closed"] if compared else []),
+            *(["baseline"] if others else []),
             *(column.title for column in averages[1:]),
             "development",
             "seeds",
@@ -37,12 +39,13 @@ def scores_table(comparison: Comparison, contrasts: Sequence[ContrastStatistics]
     best = comparison.best()
     if compared:
         table.notes += [
-            f"Gain, p: the difference from {comparison.baseline.name} with the same seeds, and the "
-            "headline test of it (see below).",
+            f"Gain, p: the difference from {'its baseline' if others else comparison.baseline.name}"
+            " with the same seeds, and the headline test of it (see below).",
             "Gap closed: (row - baseline) / (teachers - baseline), of the averages, seed by seed "
             "with the teachers that it learns from.",
-            "The best student, in bold, is chosen by its development score, from the rows with two "
-            f'seeds or more. "{ONE_SEED}": there is no telling what other seeds would give.',
+            "The best student, in bold, is chosen by its development score, from "
+            f"{comparison.baseline.name} and the rows compared with it. It has two seeds or more.",
+            f'"{ONE_SEED}": there is no telling what other seeds would give.',
         ]
     if comparison.teachers:
         table.notes.append(
@@ -60,6 +63,10 @@ def scores_table(comparison: Comparison, contrasts: Sequence[ContrastStatistics]
             cells.append(f"{tested['difference']:+.2f}" if tested else NOTHING)
             cells.append(headline_p_value(tested))
             cells.append(NOTHING if gap is None else percent(gap))
+        if others:
+            cells.append(
+                compared[system.name]["against"][0] if system.name in compared else NOTHING
+            )
         cells += [str(system.spread(column) or NOTHING) for column in averages[1:]]
         development = system.development
         cells.append(NOTHING if development is None else f"{development:.2f}")
@@ -76,7 +83,7 @@ def without_repeated_table(
     """The scores on the other test sentences; none where there are no repeated ones."""
     if not repeated.any:
         return []
-    average, zero_shot = without.average, without.zero_shot_average
+    average, zero_shot, compared = without.average, without.zero_shot_average, without.compared
     averages = [average, *([zero_shot] if zero_shot.languages else [])]
     table = Table("Scores without repeated test sentences", [""])
     for column in averages:
@@ -90,13 +97,12 @@ def without_repeated_table(
             gains = Spread.over(without.gains(system, column).values())
             cells.append(str(spread or NOTHING))
             cells.append(f"{spread.mean - before.mean:+.2f}" if spread and before else NOTHING)
-            is_other_row = system in without.rows and system is not without.baseline
-            cells.append(f"{gains.mean:+.2f}" if gains and is_other_row else NOTHING)
+            cells.append(f"{gains.mean:+.2f}" if gains and system.name in compared else NOTHING)
         cells += [str(system.spread(column) or NOTHING) for column in languages]
         table.rows.append([Cell(cell) for cell in cells])
     table.notes = [
         f"Left out of the test files: {_counted(repeated, comparison)}.",
-        "Change: from the score on all test sentences. Gain: over the baseline with the same "
+        "Change: from the score on all test sentences. Gain: over its baseline with the same "
         "seeds. All tests are on all sentences.",
     ]
     if repeated.unknown:

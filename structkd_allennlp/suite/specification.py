@@ -37,7 +37,7 @@ class Suite(Section):
     rows : `List[Row]`
         In the order of the table.
     baseline : `str`
-        The row that the others are compared with.
+        The row that the others are compared with, unless they name another.
     teachers : `Dict[str, Group]`, optional
         By group and language the teacher's configuration, a list of configurations (an ensemble),
         or `{"folds": [...]}` (cross-fitted teachers). Groups with `"seeds"` are trained anew with
@@ -99,6 +99,9 @@ class Suite(Section):
         check_different("rows", names)
         if self.baseline not in names:
             refuse("baseline", self.baseline, f"name one of the rows {names}")
+        for i, row in enumerate(self.rows):
+            if row.baseline is not None and (row.baseline == row.name or row.baseline not in names):
+                refuse(f"rows.{i}.baseline", row.baseline, f"name another of the rows {names}")
         check_contrasts(self.contrasts, self.rows)
 
     @classmethod
@@ -117,8 +120,9 @@ class Suite(Section):
         # Without what was left out, so that a suite keeps its digest when there are more keys.
         values = asdict(self)
         for row in values["rows"]:
-            if row["initialize_from"] is None:
-                del row["initialize_from"]
+            for key in ("initialize_from", "baseline"):
+                if row[key] is None:
+                    del row[key]
         return {key: x for key, x in values.items() if x or key not in ("contrasts", "needs")}
 
     @property

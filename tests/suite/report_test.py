@@ -180,6 +180,34 @@ class TestMarkdown:
             assert float(table[row]["gap closed"].rstrip("%")) == pytest.approx(100 * gap, abs=1)
         assert table["baseline"]["gap closed"] == table["baseline"]["p"] == "–"
 
+    def test_rows_with_a_baseline_of_their_own(self, tmp_path, without_plots):
+        """They are compared with that alone, and not the best of the suite."""
+        results = make_results(tmp_path, rows=ROWS, seeds=(1, 2))
+        results["suite"]["baselines"] = {"structural": "posterior"}
+        for run in results["runs"]:
+            run["dev"] += 20 * (run["row"] == "structural") + 10 * (run["row"] == "posterior")
+        (tmp_path / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        write_report(tmp_path)
+        tables = tables_of(tmp_path)
+        table = tables["Scores"]
+        assert list(tables["Differences from the baseline"]) == [*ROWS[1:3], "structural"]
+        assert [table[row]["baseline"] for row in ROWS[1:]] == [
+            "baseline",
+            "baseline",
+            "–",
+            "posterior",
+        ]
+        average = {
+            row: statistics.fmean((x["de"] + x["en"]) / 2 for x in scores_by_run(tmp_path, row=row))
+            for row in ("posterior", "structural")
+        }
+        gain = average["structural"] - average["posterior"]
+        assert table["structural"]["gain"] == f"{gain:+.2f}"
+        gap = 100 * gain / (float(table["teachers (crf)"]["average"]) - average["posterior"])
+        assert float(table["structural"]["gap closed"].rstrip("%")) == pytest.approx(gap, abs=1)
+        assert table["posterior"]["gain"] == "–"
+        assert not bold_rows(tmp_path) & {"posterior", "structural"}
+
     def test_differences_are_the_default_contrasts(self, complete):
         tables = tables_of(complete)
         table = tables["Differences from the baseline"]

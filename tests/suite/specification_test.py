@@ -241,6 +241,8 @@ def taught_by(row, seeds):
         (contrast(colour=1), "contrasts.0: the key is 'colour': there is no such key"),
         (contrast(rows="posterior"), "contrasts.0.rows is 'posterior': give a list"),
         (put("needs", {"no/such": "make it"}), "needs: no/such does not exist: make it"),
+        (put("rows/1/baseline", "x"), r"rows.1.baseline is 'x': name another of the rows \['base"),
+        (put("rows/1/baseline", "posterior"), "rows.1.baseline is 'posterior': name another"),
         (put("baseline", "base"), r"baseline is 'base': name one of the rows \['baseline'"),
     ],
 )
@@ -286,7 +288,7 @@ def test_who_can_teach(values):
     # A suite without these keys has the digest that it had before there were any.
     plain = Suite.from_file(SUITE).as_dict()
     assert not {"contrasts", "needs"} & set(plain)
-    assert not any("initialize_from" in row for row in plain["rows"])
+    assert not any({"initialize_from", "baseline"} & set(row) for row in plain["rows"])
 
 
 @pytest.mark.parametrize(

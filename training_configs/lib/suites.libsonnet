@@ -150,10 +150,11 @@ local parts(task) = {
       rows: [own.alone('baseline', seeds=five_seeds)] + others + std.flattenArrays([
         local few_text = own.with_text(own[p]);
         local teachers = 'ensemble_' + p;
+        local compared = { baseline: 'baseline_' + p };
         [
           own.alone('baseline_' + p, own[p]),
-          own.distilled('text_pseudo_labels_' + p, pseudo_labels, few_text, teachers),
-          own.distilled('text_structural_' + p, structural, few_text, teachers),
+          own.distilled('text_pseudo_labels_' + p, pseudo_labels, few_text, teachers) + compared,
+          own.distilled('text_structural_' + p, structural, few_text, teachers) + compared,
         ]
         for p in few
       ]),
