@@ -28,18 +28,26 @@ from structkd_allennlp.serving.input_files import InputError, InputFile
 from structkd_allennlp.serving.outcomes import TOKENS_PER_BATCH, Asked, length_of, outcomes_of
 from structkd_allennlp.serving.tagger import Result, Tagger
 
-WINDOW = 4096
+WINDOW = 2048
 """Records."""
 
-_WINDOW_BYTES = 4_000_000
-_WINDOWS_AT_ONCE = 2
+_WINDOW_BYTES = 2_000_000
 
 
 class Place(NamedTuple):
-    """A record and the name of its file."""
+    """
+    # Parameters
+
+    file : `str`
+        Its name.
+    record : `Record`
+    done : `int`
+        How many bytes of all files have been read, about.
+    """
 
     file: str
     record: Record
+    done: int = 0
 
     def explained(self, reason: str) -> str:
         line = self.record.error_line or self.record.line
@@ -69,22 +77,18 @@ Batch = Tuple[List[int], "Future[List[Rendered]]"]
 """Numbers of records in a window, and what comes of them."""
 
 
-def read(
-    files: Iterable[Tuple[InputFile, Reader]], progress: Callable[[int], None]
-) -> Iterator[Place]:
-    """`progress` is told how many bytes have been read."""
-    before = position = 0
+def read(files: Iterable[Tuple[InputFile, Reader]]) -> Iterator[Place]:
+    """The records of files, one after the other."""
+    before = done = 0
 
-    def report(done: int) -> None:
-        nonlocal position
-        position = done
-        progress(before + done)
+    def report(size: int) -> None:
+        nonlocal done
+        done = before + size
 
     for file, reader in files:
-        position = 0
         for record in reader.read(file.lines(report)):
-            yield Place(file.name, record)
-        before += position
+            yield Place(file.name, record, done)
+        before = done
 
 
 class BulkTagger:
@@ -157,7 +161,8 @@ class BulkTagger:
         try:
             for window in chain(first, windows):
                 waiting.append((window, self._submitted(elsewhere, window)))
-                if len(waiting) == _WINDOWS_AT_ONCE:
+                # One more, so that nobody has to wait for the slowest batch of another.
+                if len(waiting) > self._processes:
                     yield _gathered(*waiting.popleft())
             while waiting:
                 yield _gathered(*waiting.popleft())

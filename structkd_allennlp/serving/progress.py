@@ -30,14 +30,10 @@ class JobProgress:
         self._task = bar.add_task("", total=size, sentences=0)
         self._sentences = 0
 
-    def read(self, size: int) -> None:
-        """So many bytes, in all."""
-        self._bar.update(self._task, completed=size)
-
-    def written(self, sentences: int) -> None:
-        """So many more."""
+    def add(self, sentences: int, done: int) -> None:
+        """So many sentences more, which makes so many bytes of input in all."""
         self._sentences += sentences
-        self._bar.update(self._task, sentences=self._sentences)
+        self._bar.update(self._task, completed=done, sentences=self._sentences)
 
 
 class _Rate(ProgressColumn):

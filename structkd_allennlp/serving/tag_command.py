@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         window=1 if interactive else WINDOW,
     )
     with progress_bar(size) as progress:
-        for window in bulk.windows(output.remaining(read(inputs, progress.read))):
+        for window in bulk.windows(output.remaining(read(inputs))):
             errors = [i for i, tagged in enumerate(window) if tagged.error is not None]
             if errors and not args.skip_errors:
                 output.write(window[: errors[0]])
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
                     + (", and the same command goes on from there" if args.output else "")
                 )
             output.write(window)
-            progress.written(len(window))
+            progress.add(len(window), window[-1].place.done)
     output.finish()
     if bad.count:
         place = "" if bad.path is None else f", and they are in {bad.path}"

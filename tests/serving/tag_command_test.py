@@ -322,12 +322,10 @@ def test_progress(monkeypatch, capfd):
     from structkd_allennlp.serving import progress
 
     with progress.progress_bar(100) as shown:
-        shown.read(50)
-        shown.written(7)
+        shown.add(7, 50)
     assert capfd.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress.progress_bar(100) as shown:
-        shown.read(50)
-        shown.written(1234)
+        shown.add(1234, 50)
     err = capfd.readouterr().err
     assert re.search(r"50%.*1,234 sentences", err)

@@ -4,6 +4,7 @@ const $ = (id) => document.getElementById(id);
 const EXAMPLE = "Ana Silva lives in Porto.\nDer Rhein fließt durch Köln.\n東京は日本の首都です。";
 const OUTSIDE = "O";
 const MOST_BARS = 8;
+const LEAST_BAR = 0.0005; // what is less goes into one bar
 
 let models = [];
 let running = null; // the request under way
@@ -226,11 +227,11 @@ function sequencePart({ words, top_k: sequences }) {
 function open(button, word, marginals) {
   close();
   const ranked = Object.entries(marginals).sort((a, b) => b[1] - a[1]);
-  const bars = ranked.slice(0, MOST_BARS);
-  const rest = ranked.slice(MOST_BARS);
+  const bars = ranked.slice(0, MOST_BARS).filter(([, probability]) => probability >= LEAST_BAR);
+  const rest = ranked.slice(bars.length);
   if (rest.length) {
     const sum = rest.reduce((total, [, probability]) => total + probability, 0);
-    bars.push([`${plural(rest.length, "other")}`, sum]);
+    bars.push([plural(rest.length, "other"), sum]);
   }
   const list = element("ul");
   for (const [label, probability] of bars) {
@@ -253,6 +254,7 @@ function open(button, word, marginals) {
   const left = Math.min(inner.left - outer.left, outer.width - panel.offsetWidth - 8);
   panel.style.left = `${Math.max(8, left)}px`;
   panel.style.top = `${inner.bottom - outer.top + 6}px`;
+  panel.scrollIntoView({ block: "nearest" });
   button.setAttribute("aria-expanded", "true");
   button.setAttribute("aria-controls", "distribution");
   opened = { button, panel };
