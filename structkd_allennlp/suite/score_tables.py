@@ -49,8 +49,8 @@ def scores_table(comparison: Comparison, contrasts: Sequence[ContrastStatistics]
         ]
     if comparison.teachers:
         table.notes.append(
-            "Teachers: each language is scored by its own teacher. Where it has several, an "
-            "ensemble or cross-fitted ones, the score is the mean of theirs."
+            "Teachers: the score of a language is that of its teacher; where it has several, an "
+            "ensemble or cross-fitted ones, the mean of their scores, not the score of their votes."
             + " The score of a zero-shot language is the mean over all teachers."
             * bool(zero_shot.languages)
         )
