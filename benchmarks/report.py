@@ -26,7 +26,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from peers import PEERS
 
 from structkd_allennlp.common.files import write_text
-from structkd_allennlp.suite.plots import COLOURS, GREY, MARKERS, SETTINGS
+from structkd_allennlp.suite.plotting import COLOURS, GREY, MARKERS, SETTINGS
 
 Results = Dict[str, Any]
 """What one run of a benchmark has written."""

@@ -3,7 +3,7 @@
 import html
 import io
 import re
-from typing import TYPE_CHECKING, Sequence, Tuple
+from typing import TYPE_CHECKING, Mapping, Sequence, Tuple
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 _GAP = 12
 
 
-def element(label: str, figure: "Figure") -> str:
+def element(label: str, figure: "Figure", on_dark: Mapping[str, str]) -> str:
     """
-    A figure as an `svg` element.
+    A figure as an `svg` element, which follows the reader's colour scheme.
 
     # Parameters
 
     label : `str`
         What a screen reader says. Elements of one page need different labels.
     figure : `Figure`
+    on_dark : `Mapping[str, str]`
+        The colours, as `#rrggbb`, that are others on a dark page, and these.
     """
     import matplotlib
 
@@ -44,10 +46,20 @@ def element(label: str, figure: "Figure") -> str:
     ):
         body = re.sub(pattern, replacement, body)
     body = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), body)
+    # A variable for each, with the colour itself where there are no variables.
+    body = re.sub(
+        "(?<=: )(" + "|".join(map(re.escape, on_dark)) + ")",
+        lambda colour: f"var(--c{colour[0][1:]}, {colour[0]})",
+        body,
+    )
+    dark = ";".join(f"--c{colour[1:]}:{other}" for colour, other in on_dark.items())
     fonts = ", ".join(matplotlib.rcParams["font.sans-serif"])
     return (
         f'<svg {view_box[0]} role="img" aria-label="{html.escape(label)}" '
-        f'font-family="{html.escape(fonts)}, sans-serif" stroke-linejoin="round">{body}'
+        f'font-family="{html.escape(fonts)}, sans-serif" stroke-linejoin="round">'
+        # Text without a colour of its own is black.
+        "<style>svg{fill:var(--c000000,#000000)}"
+        f"@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>{body}"
     )
 
 
@@ -78,8 +90,7 @@ def image(elements: Sequence[str], columns: int) -> str:
         [
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'width="{width:g}pt" height="{height:g}pt" viewBox="0 0 {width:g} {height:g}">',
-            # The page may be dark; the figures are not.
-            '<rect width="100%" height="100%" fill="#ffffff"/>',
+            '<rect width="100%" height="100%" style="fill: var(--cffffff, #ffffff)"/>',
             *parts,
             "</svg>\n",
         ]
