@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SENTENCES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -23,6 +23,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # Its memory and its time on processors.
+        ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "structkd_requests", "Requests answered.", ["path", "status"], registry=self.registry
         )

@@ -192,6 +192,7 @@ def test_health_and_metrics(client):
     assert grown('structkd_request_seconds_count{path="/api/tag"}') == 2
     assert grown('structkd_tokens_total{model="teacher"}') == 6
     assert grown('structkd_batch_sentences_sum{model="teacher"}') == 3
+    assert "process_resident_memory_bytes" in after
     assert "many" not in after
 
 
