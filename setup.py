@@ -54,7 +54,6 @@ setup(
             "numpy>=1.26",
             "onnxruntime>=1.20",
             "regex>=2022.1.18",
-            "spacy>=3.8,<3.9",
             "tokenizers>=0.14",
             "rich>=12.6",
             # The server.

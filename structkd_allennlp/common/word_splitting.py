@@ -4,9 +4,11 @@ import logging
 from bisect import bisect_right
 from functools import cache
 from itertools import accumulate, pairwise
-from typing import Any, List, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, List
 
 import regex
+
+from structkd_allennlp.common.word_rules import Piece
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +53,7 @@ def blank_pipeline(language: str) -> Any:
         return blank_pipeline(MULTI_LANGUAGE)
 
 
-class Piece(NamedTuple):
-    """A word of a text, with its offsets in code points, the end exclusive."""
-
-    text: str
-    start: int
-    end: int
-
-
-def split_words(text: str, language: str = MULTI_LANGUAGE) -> List[Piece]:
+def split_by_spacy(text: str, language: str = MULTI_LANGUAGE) -> List[Piece]:
     """
     By the rules of a blank spaCy pipeline: see `BlankSpacyTokenizer`. Imports spaCy, which takes
     more than a second, at the first call.
@@ -67,16 +61,41 @@ def split_words(text: str, language: str = MULTI_LANGUAGE) -> List[Piece]:
     pipeline = blank_pipeline(language)
     if len(pipeline.tokenizer.vocab) > _MOST_WORDS:
         pipeline.tokenizer = _spacy_blank(pipeline.lang).tokenizer
+
+    # Not `make_doc`, which takes no more than a million characters.
+    def tokenize(text: str) -> Iterator[Piece]:
+        for token in pipeline.tokenizer(text):
+            yield Piece(token.text, token.idx, token.idx + len(token.text))
+
+    return split_words(text, tokenize, pipeline.lang == MULTI_LANGUAGE)
+
+
+def split_words(
+    text: str, tokenize: Callable[[str], Iterable[Piece]], by_character: bool
+) -> List[Piece]:
+    """
+    # Parameters
+
+    text : `str`
+    tokenize : `Callable[[str], Iterable[Piece]]`
+        By the rules of spaCy.
+    by_character : `bool`
+        Whether each character of a script without spaces between words is a word.
+
+    # Returns
+
+    `List[Piece]`
+        The words, none of them white space alone or of more than 250 characters.
+    """
     cuts = {match.end() for match in _LONG.finditer(text)}
-    if pipeline.lang == MULTI_LANGUAGE:
+    if by_character:
         cuts.update(cut for match in _UNSPACED.finditer(text) for cut in match.span())
     parts = [text[a:b] for a, b in pairwise(sorted({0, *cuts, len(text)}))]
     # Where each of them starts once there is a space between any two.
     starts = list(accumulate((len(part) + 1 for part in parts), initial=0))
     words = []
-    # Not `make_doc`, which takes no more than a million characters.
-    for token in pipeline.tokenizer(" ".join(parts)):
-        if not token.is_space:
-            start = token.idx - (bisect_right(starts, token.idx) - 1)
-            words.append(Piece(token.text, start, start + len(token.text)))
+    for word in tokenize(" ".join(parts)):
+        if not word.text.isspace():
+            start = word.start - (bisect_right(starts, word.start) - 1)
+            words.append(Piece(word.text, start, start + len(word.text)))
     return words

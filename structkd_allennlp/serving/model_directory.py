@@ -11,6 +11,7 @@ FORMAT = 1
 DESCRIPTION = "tagger.json"
 GRAPH = "model.onnx"
 VOCABULARY = "vocabulary.json"
+WORD_RULES = "word-rules.json"
 CARD = "README.md"
 
 _AGAIN = "export it again with `allennlp export-tagger`, or copy it again from where it was made"

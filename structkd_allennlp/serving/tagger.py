@@ -10,7 +10,7 @@ import onnxruntime
 from structkd_allennlp.common.batching import LIKE_A_TOKEN, SentenceSize, weighted_batches
 from structkd_allennlp.common.files import read_json
 from structkd_allennlp.common.requests import Request, RequestError
-from structkd_allennlp.common.word_splitting import MULTI_LANGUAGE, Piece, split_words
+from structkd_allennlp.common.word_rules import Piece
 from structkd_allennlp.modules.entity_probability import (
     ChunkBoundaries,
     EntityProbability,
@@ -21,6 +21,7 @@ from structkd_allennlp.modules.linear_chain.arrays import Array, ArrayChain, Arr
 from structkd_allennlp.serving.inputs import CharacterInput, Input, WordInput, Words
 from structkd_allennlp.serving.model_directory import CARD, GRAPH, VOCABULARY, ModelDirectory
 from structkd_allennlp.serving.sub_words import SubWordInput
+from structkd_allennlp.serving.words import WordSplitter
 
 MAX_SENTENCE_LENGTH = 250_000
 """In tokens, each counted as `SentenceSize` does: no longer sentence can be tagged."""
@@ -72,7 +73,7 @@ class Tagger:
         self.info: Dict[str, Any] = {**description["info"], "size": directory.size()}
         self.info.update((key, description[key]) for key in ("format", "digests"))
         self._labels: List[str] = self.info["labels"]
-        self._text = description["text"]
+        self._splitter = WordSplitter(directory.path, description["text"])
         self._potentials = _potentials(description["potentials"])
         decoding = description["decoding_potentials"]
         self._decoding = self._potentials if decoding is None else _potentials(decoding)
@@ -190,7 +191,7 @@ class Tagger:
         if isinstance(value, tuple):
             value = list(value)
         request = Request.from_json({key: value, "language": language})
-        known = language or self._text["language"]
+        known = language or self._splitter.language
         if not isinstance(request.sentence, str):
             return _Given(request.sentence, known)
         if len(request.sentence) > MAX_SENTENCE_LENGTH * LIKE_A_TOKEN:
@@ -198,20 +199,8 @@ class Tagger:
                 f"a sentence of {len(request.sentence):,} characters is longer than "
                 f"{MAX_SENTENCE_LENGTH * LIKE_A_TOKEN:,}: split it"
             )
-        pieces = split_words(request.sentence, self._rules(language))
+        pieces = self._splitter(request.sentence, language)
         return _Given([piece.text for piece in pieces], known, request.sentence, pieces)
-
-    def _rules(self, language: Optional[str]) -> str:
-        """Of which language are the rules that split raw text."""
-        rules: Dict[str, Optional[str]] = self._text["rules"]
-        default = language or self._text["language"] or MULTI_LANGUAGE
-        own = rules.get(language or "", rules.get("*", default))
-        if own is None:
-            raise RequestError(
-                "this tagger was trained with a tokenizer that it does not have here: give words "
-                "in place of raw text"
-            )
-        return own
 
     def _size(self, words: Sequence[str], top_k: int) -> SentenceSize:
         size = SentenceSize.of(words, self._sequences(len(words), top_k))

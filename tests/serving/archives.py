@@ -12,17 +12,18 @@ WORDS = ["Maria", "Fernández", "lives", "in", "Rotterdam", ".", "unbelievably",
 TRANSFORMER = {"type": "folded_transformer", "model_name": "fixtures/tiny_mbert"}
 MISMATCHED = {"type": "pretrained_transformer_mismatched", "model_name": "fixtures/tiny_mbert"}
 WORD = {"type": "single_id"}, {"type": "embedding", "embedding_dim": 5}
+CHARACTER_CNN = {
+    "type": "cnn",
+    "embedding_dim": 3,
+    "num_filters": 4,
+    "ngram_filter_sizes": [2, 4],
+}
 CHARACTERS = (
     {"type": "characters", "min_padding_length": 4},
     {
         "type": "character_encoding",
         "embedding": {"embedding_dim": 3, "vocab_namespace": "token_characters"},
-        "encoder": {
-            "type": "cnn",
-            "embedding_dim": 3,
-            "num_filters": 4,
-            "ngram_filter_sizes": [2, 4],
-        },
+        "encoder": CHARACTER_CNN,
     },
 )
 LSTM = {"type": "lstm", "hidden_size": 6, "bidirectional": True}

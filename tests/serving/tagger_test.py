@@ -136,6 +136,7 @@ tagger = Tagger.load(sys.argv[1])
 print(tagger.tag([["Maria", "sings"]], top_k=3, marginals=True)[0]["tags"])
 print(sorted({"numba", "spacy", "torch"} & set(sys.modules)))
 print(tagger.tag(["Maria sings"], "en")[0]["tags"])
+assert "spacy" not in sys.modules
 tagger.warm_up()
 print(tagger.tag([["Maria", "sings"]], top_k=3, marginals=True)[0]["tags"])
 """

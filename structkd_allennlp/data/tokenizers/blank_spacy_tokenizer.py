@@ -5,7 +5,7 @@ from typing import List
 
 from allennlp.data.tokenizers import Token, Tokenizer
 
-from structkd_allennlp.common.word_splitting import MULTI_LANGUAGE, split_words
+from structkd_allennlp.common.word_splitting import MULTI_LANGUAGE, split_by_spacy
 
 
 @Tokenizer.register("blank_spacy")
@@ -31,7 +31,7 @@ class BlankSpacyTokenizer(Tokenizer):
         self.language = language
 
     def tokenize(self, text: str) -> List[Token]:
-        return [Token(*word) for word in split_words(text, self.language)]
+        return [Token(*word) for word in split_by_spacy(text, self.language)]
 
 
 @cache

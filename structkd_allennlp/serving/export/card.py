@@ -11,7 +11,8 @@ A sequence tagger for {languages}, exported from an AllenNLP archive by structkd
 neither AllenNLP nor PyTorch:
 
 ```
-pip install "structkd_allennlp[serving]"
+pip install --no-deps -r requirements-serving.txt
+pip install --no-deps structkd_allennlp
 structkd tag {name} FILE
 ```
 

@@ -38,6 +38,7 @@ from structkd_allennlp.serving.export.indexers import (
     indexer_description,
     reader_parts,
     vocabulary,
+    word_rules,
     write_sub_words,
 )
 from structkd_allennlp.serving.export.samples import sample_sentences
@@ -47,6 +48,7 @@ from structkd_allennlp.serving.model_directory import (
     FORMAT,
     GRAPH,
     VOCABULARY,
+    WORD_RULES,
     ModelDirectory,
     sha256,
 )
@@ -135,6 +137,7 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
     namespaces = [own["namespace"] for own in inputs if "namespace" in own]
     vocabularies = {own: vocabulary(own, tagger.vocab) for own in namespaces}
     write_json(new / VOCABULARY, vocabularies, indent=None)
+    write_json(new / WORD_RULES, word_rules(reader), indent=None)
     description = _description(archive, loaded, tagger, reader, inputs, parameters(graph))
     _write_description(new, name, description)
 

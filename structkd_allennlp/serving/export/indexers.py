@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
+import spacy
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import TokenIndexer, Tokenizer, Vocabulary
 from allennlp.data.token_indexers import (
@@ -15,6 +16,8 @@ from allennlp.modules.token_embedders import PretrainedTransformerMismatchedEmbe
 from tokenizers import Tokenizer as Backend  # type: ignore[import-untyped]
 
 from structkd_allennlp.common.transformer_config import max_length
+from structkd_allennlp.common.word_rules import describe
+from structkd_allennlp.common.word_splitting import blank_pipeline
 from structkd_allennlp.data.dataset_readers import MultilingualReader, TaggingReader
 from structkd_allennlp.data.token_indexers import FoldedTransformerIndexer
 from structkd_allennlp.data.tokenizers import BlankSpacyTokenizer
@@ -29,9 +32,7 @@ class ReaderParts(NamedTuple):
         Those that it names.
     indexers : `Dict[str, TokenIndexer]`
     text : `Dict[str, Any]`
-        `language`, of text that does not name its own, and `rules`: by language, `""` for none and
-        `"*"` for any other, the language whose rules split raw text, or `None` where nothing in an
-        exported tagger can. Where a language is not there, the rules are its own.
+        See `serving.words.WordSplitter`.
     """
 
     languages: List[str]
@@ -76,6 +77,22 @@ def reader_parts(reader: Any) -> ReaderParts:
     if default.tokenizer is not None:
         rules["*"] = _rules(default.tokenizer)
     return ReaderParts(languages, indexers, {"language": default.language, "rules": rules})
+
+
+def word_rules(reader: ReaderParts) -> Dict[str, Any]:
+    """
+    By language, the rules of spaCy that split raw text: `None` where the multi-language rules do.
+    Those of a language that spaCy splits by other means than rules are not there.
+    """
+    names = {"xx", *reader.languages, *filter(None, reader.text["rules"].values())}
+    found: Dict[str, Optional[Dict[str, Any]]] = {}
+    for name in sorted(names):
+        pipeline = blank_pipeline(name)
+        if pipeline.lang != name:
+            found[name] = None
+        elif type(pipeline.tokenizer) is spacy.tokenizer.Tokenizer:
+            found[name] = describe(pipeline.tokenizer)
+    return found
 
 
 def _rules(tokenizer: Tokenizer) -> Optional[str]:
