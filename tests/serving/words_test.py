@@ -1,6 +1,5 @@
 """Raw text in languages whose rules an exported tagger has, and in others."""
 
-import importlib.util
 import logging
 
 import pytest
@@ -32,8 +31,3 @@ def test_without_spacy(exported, monkeypatch, caplog):
         for i in range(1000):
             splitter("a", f"q{i}")
     assert len(caplog.records) == 100
-
-
-def test_spacy_is_there():
-    """Which the tests above compare with."""
-    assert importlib.util.find_spec("spacy") is not None
