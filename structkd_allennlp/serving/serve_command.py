@@ -4,7 +4,8 @@ import argparse
 import socket
 from typing import Dict
 
-from structkd_allennlp.serving.arguments import cores, whole_number
+from structkd_allennlp.common.cores import cores
+from structkd_allennlp.serving.arguments import whole_number
 from structkd_allennlp.serving.input_files import InputError
 
 

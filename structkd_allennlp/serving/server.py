@@ -3,7 +3,6 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import (
     Any,
@@ -25,6 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from structkd_allennlp import __version__
 from structkd_allennlp.common.requests import Request as Sentence
 from structkd_allennlp.common.requests import RequestError
 from structkd_allennlp.common.text import quoted
@@ -161,7 +161,7 @@ def create_app(taggers: Mapping[str, Tagger], limits: Limits = DEFAULT_LIMITS) -
     app = FastAPI(
         title="structkd",
         description="Tags sentences, with probabilities.",
-        version=version("structkd_allennlp"),
+        version=__version__,
         lifespan=lifespan,
         # Their pages load scripts from elsewhere.
         docs_url=None,

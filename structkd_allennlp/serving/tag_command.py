@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Union
 
-from structkd_allennlp.serving.arguments import cores, whole_number
+from structkd_allennlp.common.cores import cores
+from structkd_allennlp.serving.arguments import whole_number
 from structkd_allennlp.serving.formats import (
     CONLL,
     CONLLU,

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from structkd_allennlp.common.batching import LIKE_A_TOKEN, SentenceSize, weighted_batches
+from structkd_allennlp.common.cores import cores
 from structkd_allennlp.common.files import read_json
 from structkd_allennlp.common.requests import Request, RequestError
 from structkd_allennlp.common.word_rules import Piece
@@ -341,7 +342,7 @@ def _potentials(description: Dict[str, Any]) -> ArrayPotentials:
 
 def _session(path: Path, threads: Optional[int]) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or _cores()
+    options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     # Threads that wait are not to burn what other processes could use.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -349,9 +350,3 @@ def _session(path: Path, threads: Optional[int]) -> onnxruntime.InferenceSession
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -9,6 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 
+from structkd_allennlp.common.cores import cores
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -53,13 +55,6 @@ def revision(directory: Path = _PACKAGE) -> Optional[str]:
         return _git(directory, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def cores() -> int:
-    """The number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gpus() -> List[str]:

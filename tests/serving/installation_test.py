@@ -19,7 +19,9 @@ PROGRAM = """
 import json, sys
 from importlib.util import find_spec
 from structkd_allennlp.serving import Tagger
+from structkd_allennlp.serving.server import create_app
 texts = ["Maria Silva sings in Rotterdam.", ["Ada", "lives", "."]]
+create_app({"en": Tagger.load(sys.argv[1])})
 print(json.dumps([find_spec("torch") is None and find_spec("allennlp") is None,
                   Tagger.load(sys.argv[1], threads=1).tag(texts, "en", 3, True)]))
 """
