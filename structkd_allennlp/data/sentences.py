@@ -2,7 +2,8 @@
 
 import inspect
 from dataclasses import dataclass
-from typing import Any, List, Mapping, MutableMapping, NamedTuple, Optional, Sequence
+from functools import cache
+from typing import Any, Callable, List, Mapping, MutableMapping, NamedTuple, Optional, Sequence
 
 from allennlp.data import DatasetReader, Instance, Token
 from allennlp.data.fields import MetadataField
@@ -40,11 +41,15 @@ def instance_of_words(
     An instance without tags, ready to be indexed, from any tagging reader. The reader is told the
     language if its `text_to_instance` takes one, as ours do and those of allennlp-models do not.
     """
-    takes_language = "language" in inspect.signature(reader.text_to_instance).parameters
-    keywords = {"language": language} if takes_language else {}
+    keywords = {"language": language} if _takes_language(type(reader).text_to_instance) else {}
     instance = reader.text_to_instance(tokens, **keywords)
     reader.apply_token_indexers(instance)
     return instance
+
+
+@cache
+def _takes_language(text_to_instance: Callable[..., Instance]) -> bool:
+    return "language" in inspect.signature(text_to_instance).parameters
 
 
 def metadata_of(instance: Instance) -> MutableMapping[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from typing import Any, Callable, Dict, List, Optional, Sequence, TypeVar, Union
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.util import JsonDict, sanitize
+from allennlp.common.util import JsonDict
 from allennlp.data import DatasetReader, Instance, Token
 from allennlp.data.fields import TextField
 from allennlp.models import Model
@@ -284,7 +284,7 @@ class StructuredTaggerPredictor(Predictor):
     def _outcomes(self, batch: List[Instance]) -> List[Outcome]:
         """Of sentences that pass through the model together."""
         try:
-            outputs = sanitize(self._model.forward_on_instances(batch))
+            outputs = self._model.forward_on_instances(batch)
             return [self._result(*pair) for pair in zip(batch, outputs, strict=True)]
         # Embedders may be anybody's.
         except Exception as error:

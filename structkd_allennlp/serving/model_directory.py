@@ -11,7 +11,7 @@ FORMAT = 1
 DESCRIPTION = "tagger.json"
 GRAPH = "model.onnx"
 VOCABULARY = "vocabulary.json"
-WORD_RULES = "word-rules.json"
+WORD_RULES = "word-rules.json.gz"
 CARD = "README.md"
 
 _AGAIN = "export it again with `allennlp export-tagger`, or copy it again from where it was made"

@@ -1,11 +1,12 @@
 """From raw text to words, by the rules that the archive's dataset reader has."""
 
+import gzip
+import json
 import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
-from structkd_allennlp.common.files import read_json
 from structkd_allennlp.common.word_rules import Piece, WordRules
 from structkd_allennlp.common.word_splitting import MULTI_LANGUAGE, split_by_spacy, split_words
 from structkd_allennlp.serving.model_directory import WORD_RULES
@@ -50,7 +51,7 @@ class WordSplitter:
                 "in place of raw text"
             )
         if self._descriptions is None:
-            self._descriptions = read_json(self._path)
+            self._descriptions = json.loads(gzip.decompress(self._path.read_bytes()))
         known = self._descriptions
         if name not in known and find_spec("spacy") is not None:
             return split_by_spacy(text, name)

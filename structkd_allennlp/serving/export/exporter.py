@@ -1,5 +1,7 @@
 """From an archive to the directory that `serving.tagger` loads."""
 
+import gzip
+import json
 import os
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -13,7 +15,13 @@ from allennlp.models.archival import Archive
 from allennlp.modules.token_embedders import PretrainedTransformerMismatchedEmbedder
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from structkd_allennlp.common.files import read_json, whole_directory, write_json, write_text
+from structkd_allennlp.common.files import (
+    read_json,
+    whole_directory,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
 from structkd_allennlp.data.sentences import Sentence, instance_of_words
 from structkd_allennlp.data.tag_schemes import chunk_boundaries
@@ -137,7 +145,9 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
     namespaces = [own["namespace"] for own in inputs if "namespace" in own]
     vocabularies = {own: vocabulary(own, tagger.vocab) for own in namespaces}
     write_json(new / VOCABULARY, vocabularies, indent=None)
-    write_json(new / WORD_RULES, word_rules(reader), indent=None)
+    # Those of French alone are a megabyte, and a tenth of it packed.
+    rules = json.dumps(word_rules(reader)).encode()
+    write_bytes(new / WORD_RULES, gzip.compress(rules, mtime=0))
     description = _description(archive, loaded, tagger, reader, inputs, parameters(graph))
     _write_description(new, name, description)
 
