@@ -29,8 +29,11 @@ local third = {
   },
   teacher_epochs: 12,
   size: { words: 50, characters: 16, filters: 32, hidden: 64, dropout: 0.2 },
-  // Of a transformer of six layers.
-  layers: 3,
+  // Of encoders of a few million parameters, as docs/pretraining.md makes them; larger ones want smaller
+  // rates.
+  fine_tuning: { encoder: 5e-4, others: 3e-3, projection: 3e-3, transitions: 1e-2 },
+  // Of a transformer of four layers.
+  layers: 2,
   seeds: [1, 2, 3],
 };
 
@@ -140,6 +143,12 @@ local third = {
   // Two layers of LSTMs, or of its size the student with one.
   bilstm(task, layers): taggers.bilstm_crf(task, task.size) + {
     tagger+: { encoder+: { num_layers: layers } },
+  },
+
+  // A pre-trained encoder learns a task in fewer epochs, of smaller steps.
+  fine_tuned(task): task {
+    epochs: 6,
+    batch+: { batch_sampler+: { max_tokens: std.min(300, super.max_tokens) } },
   },
 
   // All layers of a transformer.

@@ -17,7 +17,8 @@ local task = studies.on(studies[std.extVar('TASK')], '100') {
   test: studies.by_language(self.unused_dev, self.languages),
   zero_shot: {},
 };
-local row(name, tagger) = { name: name, config: runs.baseline(task, tagger), seeds: task.seeds };
+local fine_tuned = studies.fine_tuned(task);
+local row(name, task, tagger) = { name: name, config: runs.baseline(task, tagger), seeds: task.seeds };
 
 studies.suite(
   task,
@@ -26,10 +27,11 @@ studies.suite(
 smaller one, distilled from it (student) or not (alone), and the larger one beside words and characters,
 under a BiLSTM (teacher_bilstm). All learn from the same labels, and are scored on development data.'
 ) + {
-  rows: [row('bilstm', taggers.bilstm_crf(task, task.teacher))]
-        + [row(name, studies.transformer(task, encoder(name))) for name in encoders]
+  rows: [row('bilstm', task { epochs: task.teacher_epochs }, taggers.bilstm_crf(task, task.teacher))]
+        + [row(name, fine_tuned, studies.transformer(task, encoder(name))) for name in encoders]
         + [row(
           'teacher_bilstm',
+          fine_tuned,
           taggers.transformer_bilstm_crf(task, encoder('teacher'), task.teacher, fine_tuned=true)
         )],
   baseline: 'bilstm',

@@ -13,7 +13,7 @@ local studies = import '../lib/studies.libsonnet';
 local directory = std.extVar('ENCODER');
 local encoder(name) = '%s/%s/transformer' % [directory, name];
 local base = studies[std.extVar('TASK')];
-local task = studies.on(base, '100') {
+local task = studies.fine_tuned(studies.on(base, '100')) {
   languages: ['en'],
   test: { en: base.all_tests.en },
   zero_shot: base.zero_shot + {
