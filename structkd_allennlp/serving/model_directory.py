@@ -1,6 +1,7 @@
 """The directory that an exported tagger is."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, Dict, NamedTuple
 
@@ -44,7 +45,7 @@ class ModelDirectory(NamedTuple):
             )
         try:
             description = read_json(path / DESCRIPTION)
-            version, digests = description["format"], description["digests"]
+            version, digests, own = (description[key] for key in ("format", "digests", "digest"))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path / DESCRIPTION} is damaged ({error!r}): {_AGAIN}") from error
         if version != FORMAT:
@@ -52,6 +53,8 @@ class ModelDirectory(NamedTuple):
                 f"{path} has the format {version!r}, and this version of structkd_allennlp reads "
                 f"{FORMAT}: install the version that it was written with, or export it again"
             )
+        if digest_of_description(description) != own:
+            raise ValueError(f"{path / DESCRIPTION} is damaged or has been changed: {_AGAIN}")
         for name, digest in digests.items():
             if not (path / name).is_file():
                 raise ValueError(f"{path} lacks its {name}: {_AGAIN}")
@@ -65,6 +68,12 @@ class ModelDirectory(NamedTuple):
     def size(self) -> int:
         """In bytes, of all its files."""
         return sum(file.stat().st_size for file in self.path.iterdir())
+
+
+def digest_of_description(description: Dict[str, Any]) -> str:
+    """The SHA-256 of all but its own `digest`."""
+    rest = {key: value for key, value in description.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

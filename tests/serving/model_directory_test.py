@@ -19,6 +19,14 @@ def change(directory, **values):
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
+def test_a_description_that_is_changed(copy):
+    change(copy)
+    Tagger.load(copy)
+    change(copy, boundaries=None)
+    with pytest.raises(ValueError, match="has been changed"):
+        Tagger.load(copy)
+
+
 def test_no_directory(tmp_path):
     with pytest.raises(ValueError, match="no such directory"):
         Tagger.load(tmp_path / "none")

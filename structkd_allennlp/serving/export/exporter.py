@@ -58,6 +58,7 @@ from structkd_allennlp.serving.model_directory import (
     VOCABULARY,
     WORD_RULES,
     ModelDirectory,
+    digest_of_description,
     sha256,
 )
 from structkd_allennlp.serving.tagger import Tagger
@@ -121,8 +122,10 @@ def export_tagger(archive: str, directory: Path, quantise: Optional[str] = None)
     try:
         with whole_directory(directory) as new:
             return _export(archive, new, directory.name, quantise)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{archive} cannot be exported: {error.message}") from error
+    except (ConfigurationError, ValueError) as error:
+        # The latter by what has been written.
+        reason = getattr(error, "message", str(error))
+        raise ConfigurationError(f"{archive} cannot be exported: {reason}") from error
 
 
 def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Exported:
@@ -254,7 +257,10 @@ def _write_description(new: Path, name: str, description: Dict[str, Any]) -> Non
         write_text(new / CARD, "")
     files = sorted(file for file in new.iterdir() if file.name != DESCRIPTION)
     description["digests"] = {file.name: sha256(file) for file in files}
-    write_json(new / DESCRIPTION, description)
+    # As they come back from the file, in which numbers and names may look otherwise.
+    written = json.loads(json.dumps(description))
+    written["digest"] = digest_of_description(written)
+    write_json(new / DESCRIPTION, written)
 
 
 def _json(potentials: Potentials) -> Dict[str, Any]:

@@ -204,7 +204,7 @@ def test_scores_that_are_no_numbers_are_refused(tmp_path):
     weights = torch.load(tmp_path / "t/best.th")
     weights["tag_projection_layer._module.bias"][0] = np.nan
     torch.save(weights, tmp_path / "t/best.th")
-    with pytest.raises((ConfigurationError, ValueError), match="no numbers"):
+    with pytest.raises(ConfigurationError, match="no numbers"):
         export_tagger(str(tmp_path / "t"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
