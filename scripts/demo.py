@@ -1,7 +1,8 @@
 """
 The main job from end to end, by the commands that a user types: distils the teachers of the
-fixtures into one student, evaluates it on every language, also on those it was not trained on, and
-tags new sentences. Everything it makes lies in out/demo.
+fixtures into one student, evaluates it on every language, also on those it was not trained on, tags
+new sentences, and exports the student for tagging without AllenNLP and PyTorch. Everything it makes
+lies in out/demo.
 """
 
 import json
@@ -29,14 +30,18 @@ console = Console(highlight=False)
 
 
 def allennlp(*arguments: str, log: Path) -> None:
-    """Runs an AllenNLP command as a user would, and keeps what it prints in a file."""
-    command = ["allennlp", *arguments, "--include-package", "structkd_allennlp"]
+    call("allennlp", *arguments, "--include-package", "structkd_allennlp", log=log)
+
+
+def call(*command: str, log: Path) -> None:
+    """Runs a command as a user would, and keeps what it prints in a file."""
     console.print(f"\n[bold]$ {shlex.join(command)}[/bold]", soft_wrap=True)
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as file, console.status(f"running; see {log}"):
-        # The allennlp of this environment, also where it is not on the path.
+        # That of this environment, also where it is not on the path.
+        own = Path(sys.executable).with_name(command[0])
         done = subprocess.run(
-            [sys.executable, "-m", *command], stdout=file, stderr=subprocess.STDOUT, cwd=ROOT
+            [str(own), *command[1:]], stdout=file, stderr=subprocess.STDOUT, cwd=ROOT
         )
     if done.returncode:
         console.print(log.read_text(encoding="utf-8")[-3000:], markup=False)
@@ -71,6 +76,10 @@ def entity_table(predictions: List[dict]) -> Table:
             probability = f"{entity['probability']:.3f}"
             table.add_row(sentence, entity["text"], entity["label"], span, probability)
     return table
+
+
+def size_of(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.iterdir())
 
 
 def main() -> None:
@@ -119,10 +128,22 @@ def main() -> None:
     with predicted.open(encoding="utf-8") as file:
         console.print(entity_table([json.loads(line) for line in file]))
 
+    console.print("\n[bold]4. Export it, and tag without AllenNLP and PyTorch[/bold]")
+    exported = OUT / "tagger"
+    allennlp("export-tagger", archive, str(exported), log=OUT / "export.log")
+    tagged = OUT / "tagged.jsonl"
+    call("structkd", "tag", str(exported), str(given), "--output", str(tagged), log=OUT / "tag.log")
+    with tagged.open(encoding="utf-8") as file:
+        console.print(entity_table([json.loads(line) for line in file]))
+
     console.print(
         f"\nThe student is {archive} ({Path(archive).stat().st_size / 1024:.0f} KiB; its teachers "
         "are in fixtures/teachers).\n"
-        f"Metrics: {OUT}/metrics.*.json. Predictions: {predicted}. Training: {run}."
+        f"Metrics: {OUT}/metrics.*.json. Predictions: {predicted}. Training: {run}.\n"
+        f"Exported, it is {exported} ({size_of(exported) / 1024:.0f} KiB). To try it on a page:\n\n"
+        f"    {Path(sys.executable).with_name('structkd')} serve {exported}\n\n"
+        "and open http://127.0.0.1:8000 in a browser.",
+        soft_wrap=True,
     )
 
 
