@@ -18,21 +18,9 @@ if TYPE_CHECKING:
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 MARKERS = ["o", "^", "s", "v", "P", "X"]
 LINES = ["-", "--", ":", "-."]
+# See `svg.ON_DARK`.
 INK = "#000000"
 GREY = "#666666"
-_GRID = "#dddddd"
-
-ON_DARK = {
-    "#ffffff": "#16181c",
-    INK: "#e6e6e6",
-    GREY: "#a6a9ae",
-    _GRID: "#3a3f47",
-    "#0072b2": "#4aa8e0",
-    "#d55e00": "#f08a3c",
-    "#009e73": "#2cc79b",
-    "#cc79a7": "#e09cc4",
-}
-"""What takes the place of a colour on a dark page; the others do for both."""
 
 SETTINGS = {
     # Text stays text: small, selectable, and in a font that every system has one of.
@@ -46,7 +34,7 @@ SETTINGS = {
     "axes.axisbelow": True,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
-    "grid.color": _GRID,
+    "grid.color": "#dddddd",
     "legend.frameon": False,
     # Names are the user's, and a "$" in them is no formula.
     "text.parse_math": False,
@@ -74,7 +62,7 @@ class Plot(NamedTuple):
 
 def plot_of(title: str, caption: str, figures: "Mapping[str, Figure]") -> Plot:
     """The keys of the figures are the headings of the panels."""
-    panels = [svg.element(f"{title}: {name}", figure, ON_DARK) for name, figure in figures.items()]
+    panels = [svg.element(f"{title}: {name}", figure) for name, figure in figures.items()]
     return Plot(title, caption, panels)
 
 

@@ -3,7 +3,8 @@
 import html
 import io
 import re
-from typing import TYPE_CHECKING, Mapping, Sequence, Tuple
+import string
+from typing import TYPE_CHECKING, Sequence, Tuple
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -11,8 +12,37 @@ if TYPE_CHECKING:
 # Units of a figure: 1/72 inch.
 _GAP = 12
 
+_PAGE = "#ffffff"
+_INK = "#000000"
 
-def element(label: str, figure: "Figure", on_dark: Mapping[str, str]) -> str:
+ON_DARK = {
+    _PAGE: "#16181c",
+    _INK: "#e6e6e6",
+    "#666666": "#a6a9ae",
+    "#dddddd": "#3a3f47",
+    "#0072b2": "#4aa8e0",
+    "#d55e00": "#f08a3c",
+    "#009e73": "#2cc79b",
+    "#cc79a7": "#e09cc4",
+}
+"""What takes the place of a colour on a dark page; others do for both."""
+
+# With the colour itself where there are no variables.
+_VARIABLES = {
+    colour: f"var(--{name},{colour})"
+    for colour, name in zip(ON_DARK, string.ascii_letters, strict=False)
+}
+_DARK = ";".join(
+    f"--{name}:{other}" for other, name in zip(ON_DARK.values(), string.ascii_letters, strict=False)
+)
+_STYLE = (
+    # Text without a colour of its own is black.
+    f"<style>svg{{fill:{_VARIABLES[_INK]}}}"
+    f"@media(prefers-color-scheme:dark){{svg{{{_DARK}}}}}</style>"
+)
+
+
+def element(label: str, figure: "Figure") -> str:
     """
     A figure as an `svg` element, which follows the reader's colour scheme.
 
@@ -21,8 +51,6 @@ def element(label: str, figure: "Figure", on_dark: Mapping[str, str]) -> str:
     label : `str`
         What a screen reader says. Elements of one page need different labels.
     figure : `Figure`
-    on_dark : `Mapping[str, str]`
-        The colours, as `#rrggbb`, that are others on a dark page, and these.
     """
     import matplotlib
 
@@ -46,20 +74,13 @@ def element(label: str, figure: "Figure", on_dark: Mapping[str, str]) -> str:
     ):
         body = re.sub(pattern, replacement, body)
     body = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), body)
-    # A variable for each, with the colour itself where there are no variables.
-    body = re.sub(
-        "(?<=: )(" + "|".join(map(re.escape, on_dark)) + ")",
-        lambda colour: f"var(--c{colour[0][1:]}, {colour[0]})",
-        body,
-    )
-    dark = ";".join(f"--c{colour[1:]}:{other}" for colour, other in on_dark.items())
+    colours = f"(?<=: )({'|'.join(map(re.escape, _VARIABLES))})"
+    body = re.sub(colours, lambda colour: _VARIABLES[colour[0]], body)
     fonts = ", ".join(matplotlib.rcParams["font.sans-serif"])
     return (
         f'<svg {view_box[0]} role="img" aria-label="{html.escape(label)}" '
         f'font-family="{html.escape(fonts)}, sans-serif" stroke-linejoin="round">'
-        # Text without a colour of its own is black.
-        "<style>svg{fill:var(--c000000,#000000)}"
-        f"@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>{body}"
+        f"{_STYLE}{body}"
     )
 
 
@@ -90,7 +111,7 @@ def image(elements: Sequence[str], columns: int) -> str:
         [
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'width="{width:g}pt" height="{height:g}pt" viewBox="0 0 {width:g} {height:g}">',
-            '<rect width="100%" height="100%" style="fill: var(--cffffff, #ffffff)"/>',
+            f'<rect width="100%" height="100%" style="fill: {_VARIABLES[_PAGE]}"/>',
             *parts,
             "</svg>\n",
         ]

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 
 from structkd_allennlp.suite.comparison import Comparison
 from structkd_allennlp.suite.plots import _Plots
-from structkd_allennlp.suite.plotting import ON_DARK, SETTINGS
+from structkd_allennlp.suite.plotting import SETTINGS
 from structkd_allennlp.suite.report import write_report
-from structkd_allennlp.suite.svg import element
+from structkd_allennlp.suite.svg import ON_DARK, element
 from tests.suite.synthetic import OBJECTIVES, make_results, score
 
 ROWS = ("baseline", "weighted top-k", "weighted top-k, k=30", "posterior", "structural")
@@ -490,7 +490,7 @@ def test_coordinates_are_rounded_and_text_is_not():
     figure = Figure()
     figure.text(0.123456, 0.5, "0.123456 <x>")
     with matplotlib.rc_context(SETTINGS):
-        svg = element("a & b", figure, ON_DARK)
+        svg = element("a & b", figure)
     assert "0.123456 &lt;x&gt;</text>" in svg
     assert svg.startswith('<svg viewBox="0 0 460.8 345.6" role="img" aria-label="a &amp; b"')
     tags = re.findall("<[^>]*>", svg)
@@ -503,9 +503,9 @@ def test_on_a_dark_page_ink_is_light():
     axes.plot([1, 2], color="black")
     axes.plot([2, 1], color="#123456")
     with matplotlib.rc_context(SETTINGS):
-        svg = element("lines", figure, ON_DARK)
-    assert f"prefers-color-scheme:dark){{svg{{--cffffff:{ON_DARK['#ffffff']};" in svg
-    assert "stroke: var(--c000000, #000000)" in svg
+        svg = element("lines", figure)
+    assert f"prefers-color-scheme:dark){{svg{{--a:{ON_DARK['#ffffff']};" in svg
+    assert "stroke: var(--b,#000000)" in svg
     assert "stroke: #123456" in svg
     assert not re.search("(fill|stroke): #(000000|ffffff)", svg)
 
