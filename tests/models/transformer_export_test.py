@@ -6,11 +6,8 @@ import shutil
 
 import pytest
 import torch
-from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import Vocabulary
-from allennlp.models import Model
-from allennlp.models.archival import archive_model
 from transformers import pipeline
 
 from structkd_allennlp.data.sentences import Sentence
@@ -22,6 +19,7 @@ from structkd_allennlp.models.transformer_export import export_transformer
 from structkd_allennlp.modules.tagger_chain import chain_of
 from tests.distillation.classifiers import byte_level_classifier
 from tests.distillation.taggers import LABELS
+from tests.random_archive import random_archive
 
 CPU = torch.device("cpu")
 SENTENCES = [
@@ -58,17 +56,7 @@ def archived(path, embedder=None, indexer=None, labels=LABELS, extra=None, **par
     if extra:
         indexers["words"] = {"type": "single_id"}
     reader = {"type": "structkd_conll", "token_indexers": indexers}
-    path.mkdir()
-    config = {"dataset_reader": reader, "model": model}
-    Params(config).duplicate().to_file(str(path / "config.json"))
-    tagger = Model.from_params(vocab=vocab, params=Params(config["model"]).duplicate())
-    with torch.no_grad():
-        # Far from each other, so that a wrong one is noticed.
-        for parameter in (tagger.tag_projection_layer._module.weight, *tagger.crf.parameters()):
-            parameter.normal_(0, 2)
-    vocab.save_to_files(str(path / "vocabulary"))
-    torch.save(tagger.state_dict(), path / "best.th")
-    return archive_model(path)
+    return random_archive(path, vocab, reader, model)
 
 
 def decoded(archive, sentence):

@@ -1,10 +1,9 @@
 """Archives of random taggers of all kinds that can be exported."""
 
 import torch
-from allennlp.common import Params
 from allennlp.data import Vocabulary
-from allennlp.models import Model
-from allennlp.models.archival import archive_model
+
+from tests.random_archive import random_archive
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 WORDS = ["Maria", "Fernández", "lives", "in", "Rotterdam", ".", "unbelievably", "日本", "a"]
@@ -59,14 +58,4 @@ def archived(path, parts, encoder=LSTM, labels=LABELS, reader=None, **params):
         "language": "en",
         "token_indexers": {name: indexer for name, (indexer, _) in parts.items()},
     }
-    path.mkdir()
-    config = {"dataset_reader": {**own, **(reader or {})}, "model": model}
-    Params(config).duplicate().to_file(str(path / "config.json"))
-    tagger = Model.from_params(vocab=vocab, params=Params(config["model"]).duplicate())
-    with torch.no_grad():
-        # Far from each other, so that a wrong one is noticed.
-        for parameter in (tagger.tag_projection_layer._module.weight, *tagger.crf.parameters()):
-            parameter.normal_(0, 2)
-    vocab.save_to_files(str(path / "vocabulary"))
-    torch.save(tagger.state_dict(), path / "best.th")
-    return archive_model(path)
+    return random_archive(path, vocab, {**own, **(reader or {})}, model)

@@ -51,13 +51,19 @@ def test_concurrent_requests_share_a_batch():
     assert value("structkd_tokens_total", {"model": "fake"}) == 150
 
 
+async def busy_with(batcher, tagger):
+    """A request whose sentence is in the model, until `tagger.open` is set."""
+    tagger.open.clear()
+    running = asyncio.ensure_future(batcher.tag(requests("a"), PLAIN))
+    await asyncio.sleep(0)
+    while batcher.waiting:
+        await asyncio.sleep(0.001)
+    return running
+
+
 def test_what_arrives_while_the_model_runs_is_the_next_batch():
     async def job(batcher, tagger):
-        tagger.open.clear()
-        first = asyncio.ensure_future(batcher.tag(requests("a"), PLAIN))
-        await asyncio.sleep(0)
-        while batcher.waiting:
-            await asyncio.sleep(0.001)
+        first = await busy_with(batcher, tagger)
         rest = [asyncio.ensure_future(batcher.tag(requests("b"), PLAIN)) for _ in range(9)]
         await asyncio.sleep(0)
         tagger.open.set()
@@ -116,11 +122,7 @@ def test_a_tagger_that_fails_by_surprise():
 
 def test_overload():
     async def job(batcher, tagger):
-        tagger.open.clear()
-        running = asyncio.ensure_future(batcher.tag(requests("a"), PLAIN))
-        await asyncio.sleep(0)
-        while batcher.waiting:
-            await asyncio.sleep(0.001)
+        running = await busy_with(batcher, tagger)
         # More than may wait, but nothing does.
         waits = asyncio.ensure_future(batcher.tag(requests(*"bcdefg"), PLAIN))
         await asyncio.sleep(0.001)
