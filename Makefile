@@ -11,7 +11,12 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12; do \
 test-installation: setup
 	$(BIN)/python -m pytest -s -m slow
 
-.PHONY: demo test test-installation lint setup clean
+# With Ray, on clusters of several nodes on this machine.
+test-cluster: setup
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-cluster.txt
+	$(BIN)/python -m pytest -s -m cluster
+
+.PHONY: demo test test-installation test-cluster lint setup clean
 
 demo: setup
 	$(BIN)/python scripts/demo.py

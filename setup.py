@@ -61,6 +61,8 @@ setup(
             "uvicorn>=0.30",
             "prometheus_client>=0.20",
         ],
+        # `--executor ray`; requirements-cluster.txt is what this is tested with.
+        "cluster": ["ray[data]>=2.40"],
         # Compiled loops of linear chains on a CPU. Without it they are PyTorch's.
         "fast": ["numba>=0.60"],
         # Other libraries that benchmarks/inference.py measures beside ours, where they are there.
