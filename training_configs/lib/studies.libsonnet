@@ -19,6 +19,8 @@ local by_language(pattern, languages) = {
 // also by that hash, and the hundredth lies within the tenth.
 local third = {
   part: '#fold=1of3',
+  // Of English by itself.
+  english_part: self.part,
   // By the percentage of the labels. Fewer get more epochs and smaller batches, so that few labels
   // are not few steps as well (some 550, 450 and 300 on WikiAnn), and more patience: epochs of a few
   // steps without progress are no reason to halve the learning rate.
@@ -40,6 +42,7 @@ local third = {
 {
   fixtures: tasks.fixtures {
     part: '',
+    english_part: '',
     labels: {
       '100': { part: '', epochs: 15, tokens: 200, patience: 10 },
       '10': { part: '#fold=1of5', epochs: 15, tokens: 200, patience: 10 },
@@ -75,6 +78,8 @@ local third = {
   wikiann: tasks.wikiann + third {
     tags: bio(['LOC', 'ORG', 'PER']),
     title: 'WikiAnn named entities',
+    // Its 5,000 sentences have eight words each.
+    english_part: '',
     metric: 'f1-measure',
     dev: 'data/wikiann/{language}/dev#fold=1of6',
     unused_dev: 'data/wikiann/{language}/dev#not-fold=1of6',

@@ -1,6 +1,7 @@
 // Is a small multilingual encoder better distilled while it is pre-trained or while it is fine-tuned, and
-// by a larger teacher or a smaller one? (Soltan et al., 2021.) Encoders distilled in either, in both and
-// in neither are fine-tuned on English alone, and scored in English and, zero-shot, in all other languages.
+// by a teacher larger than itself or by one of its own size? (Soltan et al., 2021.) Encoders distilled in
+// either, in both and in neither are fine-tuned on English alone, and scored in English and, zero-shot, in
+// all other languages.
 //
 // TASK is fixtures, ud or wikiann. ENCODER is the directory of the pre-trained encoders; what of it is not
 // there, the suite says how to make (see docs/pretraining.md).
@@ -13,7 +14,7 @@ local studies = import '../lib/studies.libsonnet';
 local directory = std.extVar('ENCODER');
 local encoder(name) = '%s/%s/transformer' % [directory, name];
 local base = studies[std.extVar('TASK')];
-local task = studies.fine_tuned(studies.on(base, '100')) {
+local task = studies.fine_tuned(studies.on(base { part: base.english_part }, '100')) {
   languages: ['en'],
   test: { en: base.all_tests.en },
   zero_shot: base.zero_shot + {
@@ -24,8 +25,9 @@ local task = studies.fine_tuned(studies.on(base, '100')) {
 };
 local tagger(name) = studies.transformer(task, encoder(name));
 
-// By their teacher in pre-training. The encoder "alone" has none.
-local pretrained = { teacher: 'student', larger_teacher: 'student_of_larger_teacher' };
+// Students by their teacher. The encoder "alone" has the student's size and no teacher, and is the small
+// teacher.
+local student_of = { teacher: 'student', alone: 'student_of_alone' };
 local alone(name, encoder) =
   { name: name, config: runs.baseline(task, tagger(encoder)), seeds: task.seeds };
 local distilled(name, encoder, teacher) = {
@@ -39,20 +41,20 @@ studies.suite(
   task,
   'Distilled in pre-training or in fine-tuning',
   'Encoders of one size, distilled by a teacher while they are pre-trained, while they are fine-tuned, in
-both and in neither; with the teacher and with a larger one. All fine-tuning is on English alone.'
+both and in neither; by a larger teacher and by one of their own size. All fine-tuning is on English alone.'
 ) + {
   teachers: {
     [name]: { config: runs.baseline(task, tagger(name)), seeds: task.seeds }
-    for name in std.objectFields(pretrained)
+    for name in std.objectFields(student_of)
   },
   rows: [
     alone('neither', 'alone'),
-    alone('pretraining', pretrained.teacher),
+    alone('pretraining', student_of.teacher),
     distilled('finetuning', 'alone', 'teacher'),
-    distilled('both', pretrained.teacher, 'teacher'),
-    alone('pretraining_larger', pretrained.larger_teacher),
-    distilled('finetuning_larger', 'alone', 'larger_teacher'),
-    distilled('both_larger', pretrained.larger_teacher, 'larger_teacher'),
+    distilled('both', student_of.teacher, 'teacher'),
+    alone('pretraining_small', student_of.alone),
+    distilled('finetuning_small', 'alone', 'alone'),
+    distilled('both_small', student_of.alone, 'alone'),
   ],
   baseline: 'neither',
   contrasts: [
@@ -69,13 +71,13 @@ both and in neither; with the teacher and with a larger one. All fine-tuning is 
     { name: 'pre-training rather than fine-tuning', rows: ['pretraining'], against: ['finetuning'] },
     {
       name: 'larger teacher',
-      rows: ['pretraining_larger', 'finetuning_larger', 'both_larger'],
-      against: ['pretraining', 'finetuning', 'both'],
+      rows: ['pretraining', 'finetuning', 'both'],
+      against: ['pretraining_small', 'finetuning_small', 'both_small'],
     },
   ],
   needs: std.foldl(
     function(needs, name) needs + studies.pretrained(encoder(name)),
-    ['teacher', 'alone', 'student', 'larger_teacher', 'student_of_larger_teacher'],
+    ['teacher', 'alone', 'student', 'student_of_alone'],
     {}
   ),
 }
