@@ -116,17 +116,12 @@ local third = {
   },
 
   // The task on that many percent of its labels.
-  on(task, percent): task {
-    local own = task.labels[percent],
-    train: task.train + task.part + own.part,
-    epochs: own.epochs,
-    patience: own.patience,
-    batch: { batch_sampler: {
-      type: 'max_tokens_sampler',
-      max_tokens: own.tokens,
-      sorting_keys: ['tokens'],
-    } },
-  },
+  on(task, percent):
+    local own = task.labels[percent];
+    tasks.on_part(task, task.part + own.part, own.tokens) {
+      epochs: own.epochs,
+      patience: own.patience,
+    },
 
   // The rest of the labelled text, without its labels, for the teachers to read.
   with_text(task, percent): {

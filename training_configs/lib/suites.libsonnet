@@ -4,6 +4,7 @@
 
 local runs = import 'runs.libsonnet';
 local taggers = import 'taggers.libsonnet';
+local tasks = import 'tasks.libsonnet';
 
 local structural = { type: 'structural' };
 local posterior = { type: 'posterior' };
@@ -21,17 +22,12 @@ local few = ['10', '1'];
 local parts(task) = {
   // Of a fraction of the labels. Fewer get more epochs and smaller batches, so that few labels are not few
   // steps as well, and more patience.
-  local fraction(part, times=1, tokens=800, patience=task.patience) = task {
-    train: task.train + part,
-    epochs: times * task.epochs,
-    teacher_epochs: times * task.teacher_epochs,
-    patience: patience,
-    batch: { batch_sampler: {
-      type: 'max_tokens_sampler',
-      max_tokens: tokens,
-      sorting_keys: ['tokens'],
-    } },
-  },
+  local fraction(part, times=1, tokens=800, patience=task.patience) =
+    tasks.on_part(task, part, tokens) {
+      epochs: times * task.epochs,
+      teacher_epochs: times * task.teacher_epochs,
+      patience: patience,
+    },
   all: fraction(''),
   '10': fraction('#fold=1of10', 2, 200, 3),
   '1': fraction('#fold=1of100', 4, 60, 8),

@@ -16,12 +16,15 @@ local tiny = {
   patience: 10,
   fine_tuning: { epochs: 40, encoder: 5e-4, others: 1e-2, projection: 1e-2, transitions: 5e-2 },
 };
+local by_tokens(most) = {
+  batch_sampler: { type: 'max_tokens_sampler', max_tokens: most, sorting_keys: ['tokens'] },
+};
 local full = {
   teacher: { words: 100, characters: 25, filters: 50, hidden: 200, dropout: 0.4 },
   student: { words: 50, characters: 16, filters: 32, hidden: 48, dropout: 0.2 },
   min_count: 2,
   epochs: 20,
-  batch: { batch_sampler: { type: 'max_tokens_sampler', max_tokens: 800, sorting_keys: ['tokens'] } },
+  batch: by_tokens(800),
   learning_rate: 0.003,
   patience: 1,
   fine_tuning: { epochs: 10, encoder: 1e-4, others: 1e-3, projection: 1e-3, transitions: 1e-2 },
@@ -34,6 +37,9 @@ local full_teachers(task, languages) = {
 };
 
 {
+  // The task on a part of its labels, such as '#fold=1of10', in batches of so many tokens.
+  on_part(task, part, tokens): task { train: task.train + part, batch: by_tokens(tokens) },
+
   fixtures: spans + tiny {
     reader: { type: 'structkd_conll' },
     languages: ['en', 'es'],
