@@ -34,6 +34,8 @@ KINDS = {"teacher", "baseline", "posterior_kd", "structural_kd", "unlabelled"}
 # These are for any task, and any transformer.
 TRANSFORMER = sorted(FOLDER.glob("transformer/*.jsonnet"))
 PAPER = sorted(FOLDER.glob("paper/*.jsonnet"))
+# These train by several processes.
+DISTRIBUTED = sorted(FOLDER.glob("distributed/*.jsonnet"))
 COMPARISON = FOLDER / "suites/ud.jsonnet"
 # The corpora that a checkout cannot hold.
 needs_data = pytest.mark.skipif(
@@ -49,6 +51,7 @@ def named(config):
 def _evaluated(config, overrides="", task="fixtures"):
     # Evaluating jsonnet takes longer than most that is checked here.
     variables = {"TASK": task, "ENCODER": "fixtures/tiny_mbert"}
+    variables |= {"DEVICES": "[-1, -1]", "NODES": "2", "ADDRESS": "127.0.0.1"}
     return Params.from_file(config, overrides, variables).as_dict(quiet=True)
 
 
@@ -65,7 +68,8 @@ def comments_of(config):
 
 def cases():
     """Each configuration as it is, and with each of the overrides that its comments name."""
-    for config in sorted({*CONFIGS} - {*PAPER}):
+    # Others by several processes are those of one, but for their batches.
+    for config in sorted({*CONFIGS} - {*PAPER, *DISTRIBUTED}):
         commands, overrides = comments_of(config)
         overrides += [args.overrides for args in commands if getattr(args, "overrides", "")]
         for i, override in enumerate(["", *overrides]):
@@ -75,6 +79,22 @@ def cases():
         # One of spans, and one that is not.
         for task in ("ud", "wikiann"):
             yield pytest.param(config, "", task, id=f"{named(config)}-{task}")
+
+
+@pytest.mark.parametrize("task", ["fixtures", "ud"])
+@pytest.mark.parametrize("config", DISTRIBUTED, ids=named)
+def test_processes_share_the_batches_of_one(config, task):
+    processes = 2 if config.stem == "one_node" else 4
+    of_one = params_of(FOLDER / (task if task in TASKS else "") / "posterior_kd.jsonnet")
+    params = params_of(config, "", task)
+    shares, whole = params.pop("data_loader"), of_one.pop("data_loader")
+    if task == "fixtures":
+        assert shares["batch_size"] * processes == whole["batch_size"]
+    else:
+        sampler = shares["batch_sampler"]
+        assert sampler["max_tokens"] * processes == whole["batch_sampler"]["max_tokens"]
+    del params["distributed"]
+    assert params == of_one
 
 
 @pytest.mark.parametrize("config", PAPER, ids=named)
@@ -93,7 +113,9 @@ def test_which_there_are():
         *("teacher", "baseline", "posterior_kd"),
         *("fine_tuned_baseline", "fine_tuned_posterior_kd"),
     }
-    others = {named(config) for config in {*CONFIGS} - {*TRANSFORMER, *PAPER}} - TOP
+    assert {config.stem for config in DISTRIBUTED} == {"one_node", "several_nodes"}
+    of_tasks = {*CONFIGS} - {*TRANSFORMER, *PAPER, *DISTRIBUTED}
+    others = {named(config) for config in of_tasks} - TOP
     assert others == {f"{t}/{k}" for t in TASKS for k in KINDS}
 
 
@@ -118,8 +140,11 @@ def test_the_comments_name_commands_that_parse(config):
     assert not text.startswith("//   allennlp"), "what it is comes first"
     (first, *others), _ = comments_of(config)
     assert not first.overrides
-    has_variables = first.variables.keys() == {"TASK", "ENCODER"}
-    assert has_variables == (config in TRANSFORMER + PAPER + STUDIES)
+    variables = {"TASK", "ENCODER"} if config in TRANSFORMER + PAPER + STUDIES else set()
+    if config in DISTRIBUTED:
+        variables = {"TASK", "DEVICES"}
+        variables |= {"NODES", "ADDRESS"} if config.stem == "several_nodes" else set()
+    assert first.variables.keys() == variables
     for args in (first, *others):
         if hasattr(args, "param_path"):
             assert Path(args.param_path) == config

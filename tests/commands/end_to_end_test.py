@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from allennlp.commands.evaluate import evaluate_from_archive
+from allennlp.common.util import find_open_port
 from faults.kills import compare, outcome
 
 import structkd_allennlp  # noqa: F401
@@ -25,6 +27,7 @@ EPOCHS = 12
 # Batches of 8 sentences that the 90 of both languages make.
 STEPS = 12
 KD = "training_configs/posterior_kd.jsonnet"
+NODES = "training_configs/distributed/several_nodes.jsonnet"
 PLUGIN = ("--include-package", "structkd_allennlp")
 
 # Kills its own process, as a power cut would, in the step after this one; but not a second time.
@@ -394,8 +397,9 @@ def test_recover(trained, tmp_path):
 
 def test_distributed_training(tmp_path):
     """
-    Two workers, which have different numbers of batches, some of them without labels: metrics cover
-    the sentences of both, in validation and in the test at the end.
+    Two nodes, whose workers have different numbers of batches, some of them without labels, and
+    take two to a step: metrics cover the sentences of both, in validation and in the test at the
+    end, and both nodes have the same model.
     """
     folder = copy_of_what_a_user_has(tmp_path)
     (folder / "text.txt").write_text("Bob saw York\nAda sleeps\n" * 8, encoding="utf-8")
@@ -406,10 +410,10 @@ def test_distributed_training(tmp_path):
     test = ["nl=fixtures/conll/nl/test.txt"]
     settings = overrides(
         1,
-        distributed={"cuda_devices": [-1, -1]},
+        **{"distributed.primary_port": find_open_port()},
         train_data_path=[*dev[:2], text],
         # A batch either has labels or it has not.
-        data_loader={"batch_size": 1},
+        data_loader={"batch_sampler": {"type": "max_tokens_sampler", "max_tokens": 1}},
         validation_data_path=dev,
         # 45 sentences, 3 batches for one and 2 for the other.
         validation_data_loader={"batch_size": 11},
@@ -417,12 +421,24 @@ def test_distributed_training(tmp_path):
         evaluate_on_test=True,
         # It leaves the transitions out, and so makes no gradient of them where there is no label.
         **{"model.objective": {"type": "emission"}},
+        **{"model.target_store": {"directory": "targets"}},
+        **{"trainer.num_gradient_accumulation_steps": 2},
     )
-    allennlp(folder, "train", KD, "-s", "run", *settings)
-    metrics = read_json(folder / "run" / "metrics.json")
+    variables = {"TASK": "fixtures", "DEVICES": "[-1]", "NODES": "2", "ADDRESS": "127.0.0.1"}
+
+    def node(rank):
+        command = ["train", NODES, "-s", f"node{rank}", "--node-rank", rank, *settings]
+        return allennlp(folder, *command, **variables)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(node, [0, 1]))
+    metrics = read_json(folder / "node0" / "metrics.json")
+    first, second = (torch.load(folder / f"node{i}" / "best.th") for i in (0, 1))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
     assert {"training_lambda", "training_distillation_loss", "training_nll_loss"} <= set(metrics)
 
-    archive = str(folder / "run" / "model.tar.gz")
+    archive = str(folder / "node0" / "model.tar.gz")
     for prefix, paths in (("best_validation", dev), ("test", test)):
         whole = [path.replace("fixtures", str(ROOT / "fixtures")) for path in paths]
         # One process that sees all sentences.

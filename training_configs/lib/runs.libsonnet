@@ -57,4 +57,20 @@ local taggers = import 'taggers.libsonnet';
       interpolation: { type: 'linear', epochs: task.epochs },
       [if 'target_store' in task then 'target_store']: task.target_store,
     }) + { trainer+: { callbacks: ['structure_kd', 'overlap_check'] } },
+
+  // A run over several processes of each node, one for each of these devices, where -1 is a CPU. Each
+  // takes its share of a batch, so that a step learns from as much as it does in one process.
+  distributed(run, devices, nodes=1, address='127.0.0.1'):
+    local share(size) = std.max(1, std.floor(size / (nodes * std.length(devices))));
+    run {
+      distributed: {
+        cuda_devices: devices,
+        [if nodes > 1 then 'num_nodes']: nodes,
+        [if nodes > 1 then 'primary_address']: address,
+        [if nodes > 1 then 'primary_port']: 29500,
+      },
+      data_loader+: if 'batch_size' in run.data_loader then {
+        batch_size: share(super.batch_size),
+      } else { batch_sampler+: { max_tokens: share(super.max_tokens) } },
+    },
 }
