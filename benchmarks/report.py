@@ -266,10 +266,10 @@ SECTIONS = {
         "runs on every sentence. Theory has a chain grow in proportion to length and batch, and to "
         "the square of the labels; k-best as well, k times for the search. What a call costs "
         "before its first token bends the curves up at the left, and with few labels what is done "
-        "label by label outweighs what is done for pairs. A store writes whole pages of 4 KiB, "
-        "and an entry that does not fit beside another one leaves the rest of its page empty: that "
-        "is why 17 labels take 120 bytes a token, and not the 68 of their scores. The pages of "
-        "files that reading maps are the system's to take back.",
+        "label by label outweighs what is done for pairs. What a store has beside "
+        "the scores, 68 bytes a token with 17 labels, are about 60 bytes a sentence, most of them "
+        "of its index, the rest of the last page of 4 KiB of each write, and pages to write the "
+        "next ones to. The pages of files that reading maps are the system's to take back.",
         growth_tables,
         growth_plot,
     ),

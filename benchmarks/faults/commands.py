@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-import lmdb
 from allennlp.common import Params
 
 from faults import kills
@@ -75,11 +74,9 @@ def fill_store(directory: Path) -> None:
 
 def fill_store_outcome(directory: Path) -> Dict[bytes, bytes]:
     """All entries, which are pure functions of the teachers and the sentences."""
-    with (
-        lmdb.open(str(directory / "store"), readonly=True, lock=False) as environment,
-        environment.begin() as transaction,
-    ):
-        return {bytes(key): bytes(value) for key, value in transaction.cursor()}
+    from structkd_allennlp.distillation.target_store import TargetStore
+
+    return dict(TargetStore(str(directory / "store")).entries())
 
 
 def folds(directory: Path) -> None:

@@ -7,8 +7,9 @@ import logging
 import os
 import struct
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import lmdb
 import numpy
@@ -17,6 +18,7 @@ from allennlp.common import FromParams
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.data.sentences import Sentence
+from structkd_allennlp.distillation.stored_scores import Encoding, Record, is_distribution, size_at
 from structkd_allennlp.modules.tagger_chain import Potentials
 
 logger = logging.getLogger(__name__)
@@ -26,11 +28,20 @@ _MAP_SIZE = 1 << 40
 # How many processes may read at once. (LMDB's default of 126 is soon used up by ones that were
 # killed, until somebody clears them away.)
 _MAX_READERS = 1024
-# Of an entry: magic and version, CRC-32 of all that follows.
+_CORRUPT = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
+# Of a head, and of an entry of earlier versions: magic and version, CRC-32 of all that follows.
 _FRAME = struct.Struct("<4sI")
 _MAGIC = b"SKD1"
-# Of the scores of a sentence: dtype character, length, labels.
+# Of the scores of a sentence in earlier versions: dtype character, length, labels.
 _SHAPE = struct.Struct("<cII")
+# Of an address, as much as no two sentences share by chance. The rest is in the checksum.
+_KEY_SIZE = 12
+_NUMBER = struct.Struct(">I")
+# Where a record is: number of its block, offset in it.
+_PLACE = struct.Struct("<II")
+
+Entry = Tuple[bytes, bytes]
+"""The address of a sentence of a teacher, and its record (see `Encoding.record`)."""
 
 
 class Head(NamedTuple):
@@ -53,6 +64,19 @@ class Head(NamedTuple):
     potentials: Potentials
 
 
+class _Files(NamedTuple):
+    """
+    An open store. What is written at once is one block, which LMDB keeps in pages of its own; an
+    index says where in which block the record of an address is. So pages are full but for the last
+    ones of blocks. In the main database are heads, and the entries of earlier versions.
+    """
+
+    environment: lmdb.Environment
+    # `None` where nothing can be written, and nothing has been.
+    index: Any
+    blocks: Any
+
+
 class TargetStore(FromParams):
     """
     A store on disk (LMDB) of the emission scores that teachers give to the words of a sentence, and
@@ -69,28 +93,46 @@ class TargetStore(FromParams):
 
     directory : `str`
         Made if it does not exist.
+    precision : `str`, optional (default = `"float32"`)
+        Of the scores: `"float32"`, or `"float16"`, in half the space. Entries of higher precision
+        are used; those of lower precision count as missing, and so it is with `top`.
+    top : `int`, optional (default = all)
+        For how many labels of a word, the best ones, to keep a score each. The rest get one score
+        (see `Encoding`).
     half_precision : `bool`, optional (default = `False`)
-        Whether to keep scores in float16, in half the space. They are stored relative to the best
-        label of the word, which does not change the distribution and keeps likely labels most
-        exact. Entries of higher precision are used; those of lower precision count as missing.
+        An earlier name of `precision: "float16"`.
 
     # Raises
 
-    `ConfigurationError` for a directory that cannot be used as a store.
+    `ConfigurationError` for a precision that there is not, and, when it is used, for a directory
+    that cannot be used as a store.
     """
 
-    def __init__(self, directory: str, half_precision: bool = False) -> None:
+    def __init__(
+        self,
+        directory: str,
+        precision: Optional[str] = None,
+        top: Optional[int] = None,
+        half_precision: bool = False,
+    ) -> None:
+        if half_precision and precision == "float32":
+            raise ConfigurationError(
+                'a target store has "half_precision": true and "precision": "float32": leave out '
+                "the first"
+            )
         self.directory = directory
-        self.half_precision = half_precision
+        self._path = os.path.abspath(directory)
+        usual = "float16" if half_precision else "float32"
+        self.encoding = Encoding(precision or usual, top).checked()
 
     @property
-    def _environment(self) -> lmdb.Environment:
+    def _files(self) -> _Files:
         # Not opened before it is used: a finished archive names a store that it does not need.
-        return _open(os.path.abspath(self.directory))
+        return _open(self._path)
 
     def head(self, teacher: str) -> Optional[Head]:
         """The head of the teacher with this digest, or `None`."""
-        payload = self._get(_key(teacher, "head", []))
+        payload = self._framed(_address(teacher, "head", []))
         if payload is None:
             return None
         try:
@@ -103,7 +145,10 @@ class TargetStore(FromParams):
     def put_head(self, teacher: str, head: Head) -> None:
         value: Dict[str, Any] = {"labels": head.labels, "label_encoding": head.encoding}
         value |= {name: tensor.tolist() for name, tensor in head.potentials._asdict().items()}
-        self._put([(_key(teacher, "head", []), json.dumps(value).encode())])
+        payload = json.dumps(value).encode()
+        with self._writing() as transaction:
+            frame = _FRAME.pack(_MAGIC, zlib.crc32(payload))
+            transaction.put(_address(teacher, "head", []), frame + payload)
 
     def get(self, teacher: str, sentence: Sentence, labels: int) -> Optional[numpy.ndarray]:
         """
@@ -111,21 +156,19 @@ class TargetStore(FromParams):
         constant a word; `None` where there are none.
         """
         words, language = sentence
-        payload = self._get(_key(teacher, language, words))
-        if payload is None or len(payload) < _SHAPE.size:
-            return None
-        kind, length, width = _SHAPE.unpack_from(payload)
-        if (length, width) != (len(words), labels) or kind not in (b"e", b"f"):
-            return None
-        if kind == b"e" and not self.half_precision:
-            return None
-        dtype = numpy.dtype(f"<{kind.decode()}")
-        if len(payload) != _SHAPE.size + length * width * dtype.itemsize:
-            return None
-        scores = numpy.frombuffer(payload, dtype, offset=_SHAPE.size).astype(numpy.float32)
-        scores = scores.reshape(length, width)
-        # Earlier versions stored whatever a teacher said.
-        return scores if _is_distribution(scores) else None
+        address, shape = _address(teacher, language, words), (len(words), labels)
+        try:
+            # Each microsecond counts here, and a generator's context is two.
+            with self._files.environment.begin(buffers=True) as transaction:
+                record = self._record(transaction, address)
+                if record is not None:
+                    if (record.length, record.labels) != shape or not record.serves(self.encoding):
+                        return None
+                    return record.scores()
+        except lmdb.Error as error:
+            raise _damaged(self.directory, str(error)) from error
+        payload = self._framed(address)
+        return None if payload is None else self._scores_of_earlier_versions(payload, shape)
 
     def put(self, teacher: str, scores: Iterable[Tuple[Sentence, numpy.ndarray]]) -> None:
         """
@@ -137,53 +180,118 @@ class TargetStore(FromParams):
         `ConfigurationError` for scores that are no distribution, such as NaN, and where the store
         cannot be written to.
         """
-        dtype = numpy.dtype("<f2" if self.half_precision else "<f4")
-        items = []
-        for (words, language), emissions in scores:
-            if not _is_distribution(emissions):
-                raise ConfigurationError(
-                    f"a teacher gives scores of NaN or infinity to the {language} sentence "
-                    f"{' '.join(words)[:100]!r}: they are no target. Check its weights, or train "
-                    "it again"
-                )
-            relative = emissions - emissions.max(axis=1, keepdims=True)
-            length, width = relative.shape
-            if self.half_precision:
-                # What is merely unlikely must not become impossible.
-                lowest = numpy.finfo(dtype).min
-                relative = numpy.where(numpy.isneginf(relative), relative, relative.clip(lowest))
-            shape = _SHAPE.pack(dtype.char.encode(), length, width)
-            payload = shape + relative.astype(dtype).tobytes()
-            items.append((_key(teacher, language, words), payload))
-        self._put(items)
+        self.add(entries_of(teacher, scores, self.encoding))
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """
+        Stores entries, all of them or none, but for those that it has already, as others may have
+        been quicker.
+
+        # Raises
+
+        `ConfigurationError` where the store cannot be written to.
+        """
+        with self._writing() as transaction:
+            files, block, places = self._files, bytearray(), []
+            cursor = transaction.cursor(files.blocks)
+            number = _NUMBER.unpack(cursor.key())[0] + 1 if cursor.last() else 0
+            for address, record in entries:
+                new = Record.at(address, memoryview(record), 0)
+                old = self._record(transaction, address)
+                if old is None or new is None or not old.serves(new.encoding):
+                    places.append((address[:_KEY_SIZE], _PLACE.pack(number, len(block))))
+                    block += record
+            if not places:
+                return
+            transaction.put(_NUMBER.pack(number), bytes(block), db=files.blocks, append=True)
+            for key, place in places:
+                transaction.put(key, place, db=files.index)
+
+    def entries(self) -> Iterator[Tuple[bytes, bytes]]:
+        """
+        All entries that are not of earlier versions, by the first bytes of their addresses, in
+        their order: what two stores of the same scores have in common.
+        """
+        if self._files.index is None:
+            return
+        with self._reading() as transaction:
+            for key, place in transaction.cursor(self._files.index):
+                number, offset = _PLACE.unpack(place)
+                block: Any = transaction.get(_NUMBER.pack(number), db=self._files.blocks)
+                yield bytes(key), bytes(block[offset : offset + size_at(block, offset)])
 
     def size(self) -> int:
         """Bytes on disk."""
         stored = os.stat(os.path.join(self.directory, "data.mdb"))
         return stored.st_blocks * 512
 
-    def _get(self, key: bytes) -> Optional[bytes]:
-        try:
-            with self._environment.begin() as transaction:
-                value = transaction.get(key)
-        except lmdb.Error as error:
-            raise _damaged(self.directory, str(error)) from error
-        if value is None:
+    def _record(self, transaction: lmdb.Transaction, address: bytes) -> Optional[Record]:
+        """Valid as long as the transaction."""
+        files = self._files
+        if files.index is None:
             return None
+        place = transaction.get(address[:_KEY_SIZE], db=files.index)
+        if place is None:
+            return None
+        if len(place) == _PLACE.size:
+            number, offset = _PLACE.unpack(place)
+            block: Any = transaction.get(_NUMBER.pack(number), db=files.blocks)
+            record = None if block is None else Record.at(address, block, offset)
+            if record is not None:
+                return record
+        self._warn()
+        return None
+
+    def _framed(self, address: bytes) -> Optional[bytes]:
+        """What is in the main database, unpacked."""
+        with self._reading() as transaction:
+            value = transaction.get(address)
+            if value is None:
+                return None
+            value = bytes(value)
         if len(value) >= _FRAME.size:
             magic, checksum = _FRAME.unpack_from(value)
             payload = value[_FRAME.size :]
             if magic == _MAGIC and checksum == zlib.crc32(payload):
                 return payload
-        logger.warning("%s: an entry is damaged; it will be computed again", self.directory)
+        self._warn()
         return None
 
-    def _put(self, items: Iterable[Tuple[bytes, bytes]]) -> None:
+    def _scores_of_earlier_versions(
+        self, payload: bytes, shape: Tuple[int, int]
+    ) -> Optional[numpy.ndarray]:
+        if len(payload) < _SHAPE.size:
+            return None
+        kind, *own = _SHAPE.unpack_from(payload)
+        if tuple(own) != shape or kind not in (b"e", b"f"):
+            return None
+        if kind == b"e" and self.encoding.precision == "float32":
+            return None
+        dtype = numpy.dtype(f"<{kind.decode()}")
+        if len(payload) != _SHAPE.size + shape[0] * shape[1] * dtype.itemsize:
+            return None
+        scores = numpy.frombuffer(payload, dtype, offset=_SHAPE.size).astype(numpy.float32)
+        scores = scores.reshape(shape)
+        # They stored whatever a teacher said.
+        return scores if is_distribution(scores) else None
+
+    def _warn(self) -> None:
+        logger.warning("%s: an entry is damaged; it will be computed again", self.directory)
+
+    @contextmanager
+    def _reading(self) -> Iterator[lmdb.Transaction]:
         try:
-            with self._environment.begin(write=True) as transaction:
-                for key, payload in items:
-                    transaction.put(key, _FRAME.pack(_MAGIC, zlib.crc32(payload)) + payload)
-        except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError) as error:
+            with self._files.environment.begin(buffers=True) as transaction:
+                yield transaction
+        except lmdb.Error as error:
+            raise _damaged(self.directory, str(error)) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[lmdb.Transaction]:
+        try:
+            with self._files.environment.begin(write=True, buffers=True) as transaction:
+                yield transaction
+        except _CORRUPT as error:
             raise _damaged(self.directory, str(error)) from error
         except lmdb.Error as error:
             raise ConfigurationError(
@@ -193,15 +301,30 @@ class TargetStore(FromParams):
             ) from error
 
 
-def _is_distribution(scores: numpy.ndarray) -> bool:
-    """Whether each word has a best label, and a finite score of it."""
-    # The sum of squares is finite where all scores are, as nearly always, and is had sooner.
-    return bool(
-        numpy.isfinite(numpy.vdot(scores, scores)) or numpy.isfinite(scores.max(axis=1)).all()
-    )
+def entries_of(
+    teacher: str, scores: Iterable[Tuple[Sentence, numpy.ndarray]], encoding: Encoding
+) -> List[Entry]:
+    """
+    What a store keeps of the scores of sentences.
+
+    # Raises
+
+    `ConfigurationError` for scores that are no distribution.
+    """
+    entries = []
+    for (words, language), emissions in scores:
+        if not is_distribution(emissions):
+            raise ConfigurationError(
+                f"a teacher gives scores of NaN or infinity to the {language} sentence "
+                f"{' '.join(words)[:100]!r}: they are no target. Check its weights, or train "
+                "it again"
+            )
+        address = _address(teacher, language, words)
+        entries.append((address, encoding.record(address, emissions)))
+    return entries
 
 
-def _key(teacher: str, language: Optional[str], words: Sequence[str]) -> bytes:
+def _address(teacher: str, language: Optional[str], words: Sequence[str]) -> bytes:
     parts = (teacher, language or "", *words)
     text = "\x1f".join(parts)
     if "\x1e" in text or text.count("\x1f") >= len(parts):
@@ -211,23 +334,22 @@ def _key(teacher: str, language: Optional[str], words: Sequence[str]) -> bytes:
 
 
 @functools.cache
-def _open(directory: str) -> lmdb.Environment:
+def _open(directory: str) -> _Files:
     """LMDB lets a process open an environment once, so all stores of a directory share it."""
     data = Path(directory, "data.mdb")
     options: Dict[str, Any] = {"map_size": _MAP_SIZE, "readahead": False, "meminit": False}
+    options["max_dbs"] = 2
     try:
         os.makedirs(directory, exist_ok=True)
-        if data.exists() and not os.access(directory, os.W_OK):
+        writable = not data.exists() or os.access(directory, os.W_OK)
+        if not writable:
             # Without a lock file there is nobody to lock out: nobody can write.
             options |= {"readonly": True, "lock": False}
         environment = lmdb.open(directory, max_readers=_MAX_READERS, **options)
         # Processes that were killed leave their entries in the table of readers.
         environment.reader_check()
     except (lmdb.Error, OSError) as error:
-        raise ConfigurationError(
-            f"{directory} cannot be used as a target store ({error}): choose a directory that can "
-            "be written to, or delete this one if it is damaged; targets are computed again"
-        ) from error
+        raise _unusable(directory, error) from error
     # The number of the last page in use, which lies in the file's first pages.
     needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     there = data.stat().st_size
@@ -235,7 +357,27 @@ def _open(directory: str) -> lmdb.Environment:
         environment.close()
         # Reading what is not there would end the process (SIGBUS).
         raise _damaged(directory, f"{there} bytes of {needed} are there")
-    return environment
+    try:
+        return _Files(environment, *(_database(environment, x) for x in (b"index", b"blocks")))
+    except lmdb.Error as error:
+        environment.close()
+        if isinstance(error, lmdb.DiskError):
+            raise _unusable(directory, error) from error
+        raise _damaged(directory, str(error)) from error
+
+
+def _database(environment: lmdb.Environment, name: bytes) -> Any:
+    try:
+        return environment.open_db(name, create=not environment.flags()["readonly"])
+    except lmdb.NotFoundError:
+        return None
+
+
+def _unusable(directory: str, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"{directory} cannot be used as a target store ({error}): choose a directory that can "
+        "be written to, or delete this one if it is damaged; targets are computed again"
+    )
 
 
 def _damaged(directory: str, how: str) -> ConfigurationError:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+import zlib
 
 import hypothesis.strategies as st
 import numpy
@@ -76,6 +77,32 @@ def test_head(tmp_path):
         assert torch.equal(mine, theirs)
 
 
+def put_as_earlier_versions(store, sentence, payload):
+    """An entry by itself, in the main database."""
+    address = target_store._address("t", sentence.language, sentence.words)
+    frame = target_store._FRAME.pack(target_store._MAGIC, zlib.crc32(payload))
+    with store._files.environment.begin(write=True) as transaction:
+        transaction.put(address, frame + payload)
+
+
+def payload_of_earlier_versions(scores, kind="f"):
+    shape = target_store._SHAPE.pack(kind.encode(), *scores.shape)
+    return shape + scores.astype(f"<{kind}4" if kind == "f" else "<f2").tobytes()
+
+
+@pytest.mark.parametrize("kind", ["f", "e"])
+def test_entries_of_earlier_versions_are_used(tmp_path, kind):
+    store = TargetStore(str(tmp_path / "s"))
+    half = TargetStore(str(tmp_path / "s"), precision="float16")
+    relative = SCORES - SCORES.max(1, keepdims=True)
+    put_as_earlier_versions(store, SENTENCE, payload_of_earlier_versions(relative, kind))
+    numpy.testing.assert_allclose(half.get("t", SENTENCE, 5), relative, rtol=1e-3)
+    found = store.get("t", SENTENCE, 5)
+    assert found is None if kind == "e" else (found == relative).all()
+    store.put("t", [(SENTENCE, SCORES)])
+    assert (store.get("t", SENTENCE, 5) == relative).all()
+
+
 DAMAGE = {
     "a flipped bit": lambda value: value[:-1] + bytes([value[-1] ^ 1]),
     "cut off": lambda value: value[:-3],
@@ -86,27 +113,80 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damaged_entries_count_as_missing(tmp_path, damage, caplog):
+@pytest.mark.parametrize("where", ["block", "index", "earlier"])
+def test_damaged_entries_count_as_missing(tmp_path, where, damage, caplog):
     store = TargetStore(str(tmp_path / "s"))
-    store.put("t", [(SENTENCE, SCORES)])
-    key = target_store._key("t", "en", WORDS)
-    with store._environment.begin(write=True) as transaction:
-        transaction.put(key, DAMAGE[damage](transaction.get(key)))
+    address = target_store._address("t", "en", WORDS)
+    key, database = address, None
+    if where == "earlier":
+        put_as_earlier_versions(store, SENTENCE, payload_of_earlier_versions(SCORES))
+    else:
+        store.put("t", [(Sentence(["x"], "en"), SCORES[:1]), (SENTENCE, SCORES)])
+        key = address[: target_store._KEY_SIZE] if where == "index" else b"\0\0\0\0"
+        database = store._files.index if where == "index" else store._files.blocks
+    assert store.get("t", SENTENCE, 5) is not None
+    with store._files.environment.begin(write=True) as transaction:
+        value = DAMAGE[damage](transaction.get(key, db=database))
+        transaction.put(key, value, db=database)
+    if (where, damage) == ("block", "a longer one"):
+        # Others' records may come after.
+        assert store.get("t", SENTENCE, 5) is not None
+        return
     assert store.get("t", SENTENCE, 5) is None
     assert "damaged" in caplog.text
     store.put("t", [(SENTENCE, SCORES)])
     assert store.get("t", SENTENCE, 5) is not None
 
 
+def test_an_index_that_leads_to_another_entry_leads_nowhere(tmp_path):
+    store = TargetStore(str(tmp_path / "s"))
+    other = Sentence(["Bob", "met", "Ada"], "en")
+    store.put("t", [(SENTENCE, SCORES), (other, SCORES)])
+    keys = [target_store._address("t", "en", x.words)[:12] for x in (SENTENCE, other)]
+    with store._files.environment.begin(write=True) as transaction:
+        place = transaction.get(keys[1], db=store._files.index)
+        transaction.put(keys[0], place, db=store._files.index)
+    assert store.get("t", SENTENCE, 5) is None
+    assert store.get("t", other, 5) is not None
+
+
 def test_a_well_formed_entry_of_another_shape_counts_as_missing(tmp_path):
     """As after a change of format that forgets to change the magic number."""
     store = TargetStore(str(tmp_path / "s"))
-    store._put([(target_store._key("t", "en", WORDS), b"f")])
+    put_as_earlier_versions(store, SENTENCE, b"f")
     assert store.get("t", SENTENCE, 5) is None
-    store._put([(target_store._key("t", "en", WORDS), target_store._SHAPE.pack(b"f", 3, 5))])
+    put_as_earlier_versions(store, SENTENCE, target_store._SHAPE.pack(b"f", 3, 5))
     assert store.get("t", SENTENCE, 5) is None
-    store._put([(target_store._key("t", "head", []), b"{}")])
+    put_as_earlier_versions(store, Sentence([], "head"), b"{}")
     assert store.head("t") is None
+
+
+def test_what_is_there_is_not_stored_again(tmp_path):
+    """As where two runs begin at the same time."""
+    store = TargetStore(str(tmp_path / "s"))
+    scores = [(Sentence([str(i)] * 30, "en"), SCORES[[0] * 30]) for i in range(100)]
+    store.put("t", scores)
+    size, entries = store.size(), dict(store.entries())
+    assert len(entries) == 100
+    for again in (store, TargetStore(str(tmp_path / "s"), precision="float16", top=1)):
+        again.put("t", scores)
+        assert store.size() == size
+        assert dict(store.entries()) == entries
+
+
+@pytest.mark.parametrize(("precision", "size"), [("float32", 4), ("float16", 2)])
+def test_a_store_takes_little_more_than_its_scores(tmp_path, precision, size):
+    generator = numpy.random.default_rng(0)
+    store, tokens = TargetStore(str(tmp_path / "s"), precision), 0
+    for i in range(50):
+        lengths = generator.integers(5, 41, 180)
+        scores = [
+            (Sentence([f"{i}.{j}"] * n, "en"), generator.normal(size=(n, 17)))
+            for j, n in enumerate(lengths.tolist())
+        ]
+        store.put("t", [(x, y.astype(numpy.float32)) for x, y in scores])
+        tokens += lengths.sum()
+    assert store.size() / tokens < 1.2 * 17 * size
 
 
 @pytest.mark.parametrize("kind", ["a file", "damaged"])
@@ -130,8 +210,7 @@ def test_scores_that_are_no_distribution_are_neither_stored_nor_used(tmp_path, b
         store.put("t", [(Sentence(["x"], "en"), SCORES[:1]), (SENTENCE, scores)])
     assert store.get("t", Sentence(["x"], "en"), 5) is None
     # As an earlier version would have left it.
-    payload = target_store._SHAPE.pack(b"f", 3, 5) + scores.tobytes()
-    store._put([(target_store._key("t", "en", WORDS), payload)])
+    put_as_earlier_versions(store, SENTENCE, payload_of_earlier_versions(scores))
     assert store.get("t", SENTENCE, 5) is None
 
 
@@ -148,14 +227,14 @@ def test_half_precision_rules_nothing_out(tmp_path):
 )
 def test_no_two_sentences_share_a_key(one, two, three):
     sentences = (one, two, three)
-    keys = {target_store._key("t", "en", words) for words in sentences}
+    keys = {target_store._address("t", "en", words) for words in sentences}
     assert len(keys) == len(set(sentences))
 
 
 def test_keys_of_earlier_stores_are_found():
     """Entries are addressed by teacher, language and words, joined by a unit separator."""
     expected = hashlib.blake2b(b"t\x1fen\x1fAda\x1fmet\x1fBob", digest_size=20).digest()
-    assert target_store._key("t", "en", WORDS) == expected
+    assert target_store._address("t", "en", WORDS) == expected
 
 
 def filled(path):
@@ -210,7 +289,7 @@ def test_damaged_pages_are_missing_entries_or_an_error_that_says_what_to_do(tmp_
 
 
 def read_and_die(path):
-    with target_store._open(path).begin():
+    with target_store._open(path).environment.begin():
         os.kill(os.getpid(), signal.SIGKILL)
 
 
