@@ -24,7 +24,7 @@ from typing import (
 
 from structkd_allennlp.common.batching import by_length
 from structkd_allennlp.serving.formats import Reader, Record, Writer
-from structkd_allennlp.serving.input_files import InputError, InputFile
+from structkd_allennlp.serving.input_files import InputError, Source
 from structkd_allennlp.serving.outcomes import TOKENS_PER_BATCH, Asked, length_of, outcomes_of
 from structkd_allennlp.serving.tagger import Result, Tagger
 
@@ -38,20 +38,19 @@ class Place(NamedTuple):
     """
     # Parameters
 
-    file : `str`
-        Its name.
+    file : `Source`
     record : `Record`
     done : `int`
         How many bytes of all files have been read, about.
     """
 
-    file: str
+    file: Source
     record: Record
     done: int = 0
 
     def explained(self, reason: str) -> str:
         line = self.record.error_line or self.record.line
-        return f"{self.file}, line {line}: {reason}"
+        return f"{self.file.place(line)}: {reason}"
 
 
 class Tagged(NamedTuple):
@@ -77,7 +76,7 @@ Batch = Tuple[List[int], "Future[List[Rendered]]"]
 """Numbers of records in a window, and what comes of them."""
 
 
-def read(files: Iterable[Tuple[InputFile, Reader]]) -> Iterator[Place]:
+def read(files: Iterable[Tuple[Source, Reader]]) -> Iterator[Place]:
     """The records of files, one after the other."""
     before = done = 0
 
@@ -87,7 +86,7 @@ def read(files: Iterable[Tuple[InputFile, Reader]]) -> Iterator[Place]:
 
     for file, reader in files:
         for record in reader.read(file.lines(report)):
-            yield Place(file.name, record, done)
+            yield Place(file, record, done)
         before = done
 
 

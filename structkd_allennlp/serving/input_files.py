@@ -11,15 +11,19 @@ from typing import (
     BinaryIO,
     Callable,
     ContextManager,
+    Dict,
     Iterator,
     List,
     NamedTuple,
     Optional,
+    Protocol,
     Sequence,
+    Tuple,
     cast,
 )
 
 from structkd_allennlp.common.text import quoted
+from structkd_allennlp.serving.file_systems import open_binary
 
 STDIN = "-"
 
@@ -28,7 +32,9 @@ BYTE_ORDER_MARK = "\ufeff"
 LONGEST_LINE = 16_000_000
 """In bytes. A longer line is read over, and can only be a bad one."""
 
-_GZIP = b"\x1f\x8b"
+_BLOCK = 1 << 20
+
+GZIP = b"\x1f\x8b"
 
 
 class InputError(ValueError):
@@ -52,24 +58,51 @@ class Line(NamedTuple):
     error: Optional[str] = None
 
 
+class Source(Protocol):
+    """Where lines come from."""
+
+    name: str
+    path: str
+
+    def lines(self, progress: Callable[[int], None]) -> Iterator[Line]:
+        """`progress` is told how many bytes have been read."""
+
+    def place(self, line: int) -> str:
+        """The name and the line, for people."""
+
+
 class InputFile:
     """
     A file, or standard input where it is `-`. Gzip is recognised by how it begins.
+
+    # Parameters
+
+    path : `str`
+        A URI needs pyarrow.
+    name : `str`, optional (default = `path`)
+        For people.
+    start, end : `int`, optional
+        Only the lines whose first byte is one of these, of a file that is not packed. They are
+        counted from 1.
 
     # Raises
 
     `InputError` where it cannot be opened and, while it is read, where it is cut off or damaged.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self, path: str, name: Optional[str] = None, start: int = 0, end: Optional[int] = None
+    ) -> None:
         self.path = path
-        self.name = "standard input" if path == STDIN else path
+        self.name = "standard input" if path == STDIN else name or path
+        self._start = start
+        self._end = end
 
     def lines(self, progress: Callable[[int], None] = lambda done: None) -> Iterator[Line]:
         """`progress` is told how many bytes of the file, packed, have been read."""
         try:
-            with self._open() as raw:
-                packed = raw.peek(2)[:2] == _GZIP
+            with self.open() as raw:
+                packed = raw.peek(2)[:2] == GZIP
                 stream: BinaryIO = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
                 yield from self._lines(stream, lambda: progress(_position(raw)))
         except OSError as error:
@@ -80,24 +113,40 @@ class InputFile:
                 f"{self.name}: the gzip data is damaged or cut off ({error}). Pack it again"
             ) from error
 
-    def _open(self) -> ContextManager[io.BufferedReader]:
+    def open(self) -> ContextManager[io.BufferedReader]:
         if self.path == STDIN:
             return nullcontext(cast(io.BufferedReader, sys.stdin.buffer))
-        return open(self.path, "rb")
+        return open_binary(self.path)
 
-    @staticmethod
-    def _lines(stream: BinaryIO, report: Callable[[], None]) -> Iterator[Line]:
+    def place(self, line: int) -> str:
+        # The lines of other parts are only counted for those who have to be told.
+        return f"{self.name}, line {self._lines_before() + line}"
+
+    def _lines_before(self) -> int:
+        if not self._start:
+            return 0
+        # That of the last byte before the start belongs to the part before, to its end.
+        return _newlines(self, self._start - 1) + 1
+
+    def _lines(self, stream: BinaryIO, report: Callable[[], None]) -> Iterator[Line]:
         number = 0
-        while line := stream.readline(LONGEST_LINE):
+        position = self._start
+        if self._start:
+            stream.seek(self._start - 1)
+            position += _read_over(stream) - 1
+        while (self._end is None or position < self._end) and (
+            line := stream.readline(LONGEST_LINE)
+        ):
             number += 1
+            position += len(line)
             if not number % 256:
                 report()
             if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-                while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
-                    pass
+                position += _read_over(stream)
                 text = line[:1000].decode("utf-8", "replace")
                 yield Line(number, text, f"a line of more than {LONGEST_LINE:,} bytes. Split it")
                 continue
+            is_first = position == len(line)
             line = line.rstrip(b"\r\n")
             try:
                 text = line.decode("utf-8")
@@ -109,11 +158,39 @@ class InputFile:
                     "is not valid UTF-8. Convert the text to UTF-8",
                 )
                 continue
-            yield Line(number, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text)
+            yield Line(number, text.removeprefix(BYTE_ORDER_MARK) if is_first else text)
         report()
 
 
-def size_of(files: Sequence[InputFile]) -> Optional[int]:
+def _read_over(stream: BinaryIO) -> int:
+    """The rest of a line; how many bytes that was."""
+    size = 0
+    while rest := stream.readline(LONGEST_LINE):
+        size += len(rest)
+        if rest.endswith(b"\n"):
+            break
+    return size
+
+
+_counted: Dict[str, Tuple[int, int]] = {}
+"""Of each file: of how many bytes from its start the lines have been counted, and how many."""
+
+
+def _newlines(file: InputFile, end: int) -> int:
+    """Whoever reads the parts of a file one after the other counts its lines once."""
+    position, count = _counted.get(file.path, (0, 0))
+    if position > end:
+        position = count = 0
+    with file.open() as stream:
+        stream.seek(position)
+        while position < end and (block := stream.read(min(_BLOCK, end - position))):
+            count += block.count(b"\n")
+            position += len(block)
+    _counted[file.path] = end, count
+    return count
+
+
+def size_of(files: Sequence[Source]) -> Optional[int]:
     """In bytes, as far as that is known beforehand."""
     total = 0
     for file in files:

@@ -46,12 +46,10 @@ class BadLines:
             self._file.seek(size)
 
     def add(self, window: Iterable[Tagged]) -> None:
-        for tagged in window:
-            if tagged.error is not None:
-                self.count += 1
-                if self._file is not None:
-                    lines = "".join(f"{line}\n" for line in tagged.place.record.lines)
-                    self._file.write(lines.encode("utf-8", "surrogateescape"))
+        errors = [tagged for tagged in window if tagged.error is not None]
+        self.count += len(errors)
+        if errors and self._file is not None:
+            self._file.write(lines_of(errors))
 
     @property
     def size(self) -> int:
@@ -69,7 +67,7 @@ class StandardOutput:
         return places
 
     def write(self, window: Sequence[Tagged]) -> None:
-        sys.stdout.buffer.write(_bytes(window))
+        sys.stdout.buffer.write(encoded(window))
         sys.stdout.buffer.flush()
         self._bad.add(window)
 
@@ -161,7 +159,7 @@ class OutputFile:
         yield from places
 
     def write(self, window: Sequence[Tagged]) -> None:
-        content = _bytes(window)
+        content = encoded(window)
         # A member of its own for each window, so that there is a whole file after each.
         self._file.write(gzip.compress(content) if self._path.suffix == ".gz" else content)
         self._file.flush()
@@ -182,7 +180,7 @@ class OutputFile:
     def _add(self, place: Place) -> None:
         self._done += 1
         record = place.record
-        text = "\n".join((place.file, str(record.line), *record.lines, ""))
+        text = "\n".join((place.file.name, str(record.line), *record.lines, ""))
         self._digest.update(text.encode("utf-8", "surrogateescape"))
 
     def finish(self) -> None:
@@ -196,5 +194,12 @@ class OutputFile:
         return 0 if self._found is None else self._found["records"]
 
 
-def _bytes(window: Iterable[Tagged]) -> bytes:
+def encoded(window: Iterable[Tagged]) -> bytes:
+    """What is to be written of them."""
     return "".join(tagged.text for tagged in window).encode("utf-8", "backslashreplace")
+
+
+def lines_of(errors: Iterable[Tagged]) -> bytes:
+    """As they were."""
+    lines = (f"{line}\n" for tagged in errors for line in tagged.place.record.lines)
+    return "".join(lines).encode("utf-8", "surrogateescape")

@@ -30,10 +30,10 @@ class JobProgress:
         self._task = bar.add_task("", total=size, sentences=0)
         self._sentences = 0
 
-    def add(self, sentences: int, done: int) -> None:
+    def add(self, sentences: int, done: int, note: str = "") -> None:
         """So many sentences more, which makes so many bytes of input in all."""
         self._sentences += sentences
-        self._bar.update(self._task, completed=done, sentences=self._sentences)
+        self._bar.update(self._task, completed=done, sentences=self._sentences, description=note)
 
 
 class _Rate(ProgressColumn):
@@ -50,6 +50,7 @@ def progress_bar(size: Optional[int]) -> Iterator[JobProgress]:
     bar = Progress(
         *columns,
         _Rate(),
+        TextColumn("{task.description}"),
         TimeElapsedColumn(),
         *([TimeRemainingColumn()] if size else []),
         console=Console(stderr=True),

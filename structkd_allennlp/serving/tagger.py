@@ -159,10 +159,12 @@ class Tagger:
         """
         For a process that is going to live, such as a server: from now on the chain's loops are
         those that Numba compiles, where it is installed. They take a second to load, and, the first
-        time ever on a machine, some seconds to compile; then they take a tenth of the time.
+        time ever on a machine, some seconds to compile; then they take a tenth of the time. And
+        what has not been read of its directory yet is read, so that this may go.
         """
         from structkd_allennlp.modules.linear_chain import loops
 
+        self._splitter.load()
         self._compiled = loops.ARE_COMPILED
         self.tag([["a", "b"]], top_k=2, marginals=True)
 

@@ -50,9 +50,7 @@ class WordSplitter:
                 "this tagger was trained with a tokenizer that it does not have here: give words "
                 "in place of raw text"
             )
-        if self._descriptions is None:
-            self._descriptions = json.loads(gzip.decompress(self._path.read_bytes()))
-        known = self._descriptions
+        known = self.load()
         if name not in known and find_spec("spacy") is not None:
             return split_by_spacy(text, name)
         if name not in known:
@@ -64,6 +62,12 @@ class WordSplitter:
         if name not in self._rules:
             self._rules[name] = WordRules(known[name])
         return split_words(text, self._rules[name], name == MULTI_LANGUAGE)
+
+    def load(self) -> Dict[str, Any]:
+        """Reads the rules of all languages, so that the directory is not needed any more."""
+        if self._descriptions is None:
+            self._descriptions = json.loads(gzip.decompress(self._path.read_bytes()))
+        return self._descriptions
 
     def _warn(self, language: str) -> None:
         if language in self._warned or len(self._warned) == _MOST_WARNINGS:

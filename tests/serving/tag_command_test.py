@@ -14,6 +14,7 @@ from structkd_allennlp.common.requests import Request
 from structkd_allennlp.serving import bulk
 from structkd_allennlp.serving.cli import main
 from structkd_allennlp.serving.formats import JsonLines, Record
+from structkd_allennlp.serving.input_files import InputFile
 from structkd_allennlp.serving.outcomes import Asked
 from tests.serving.fake_tagger import FakeTagger
 
@@ -298,7 +299,7 @@ def test_constant_memory():
     def places():
         nonlocal read
         for read in range(1, 61):
-            yield bulk.Place("x", Record(read, ["Ana"], Request("Ana", None)))
+            yield bulk.Place(InputFile("x"), Record(read, ["Ana"], Request("Ana", None)))
 
     tagger = bulk.BulkTagger("", FakeTagger(), JsonLines(), None, Asked(), processes=1, window=4)
     written = 0

@@ -1,0 +1,52 @@
+"""A Ray cluster of two nodes on this machine, with a CPU each."""
+
+import os
+
+import pytest
+
+NODE = {"num_cpus": 1, "object_store_memory": 200_000_000}
+
+
+class Nodes:
+    """
+    # Attributes
+
+    address : `str`
+        Of the head, which works too.
+    """
+
+    def __init__(self):
+        from ray.cluster_utils import Cluster
+
+        head = {**NODE, "include_dashboard": False}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.address = self._cluster.address
+
+    def start(self):
+        """Now there are two."""
+        while not self._cluster.worker_nodes:
+            self._cluster.add_node(**NODE)
+
+    def kill(self):
+        """As if the second lost its power."""
+        (node,) = self._cluster.worker_nodes
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def shutdown(self):
+        self._cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def _nodes():
+    pytest.importorskip("ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    nodes = Nodes()
+    yield nodes
+    nodes.shutdown()
+
+
+@pytest.fixture
+def nodes(_nodes):
+    """Two of them, whatever the test before has done."""
+    _nodes.start()
+    return _nodes
