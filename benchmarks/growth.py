@@ -86,10 +86,10 @@ def sentence(i: int) -> Sentence:
     return Sentence([f"w{rng.randrange(10**6)}" for _ in range(rng.randint(3, 37))], "en")
 
 
-def put(store: TargetStore, sentences: int) -> measure.Row:
+def put(store: TargetStore, sentences: int, labels: int) -> measure.Row:
     """Fills a store with random scores and reads some."""
     rng = numpy.random.default_rng(0)
-    many = rng.standard_normal((10_000, LABELS), dtype=numpy.float32)
+    many = rng.standard_normal((10_000, labels), dtype=numpy.float32)
     seconds, tokens = 0.0, 0
     for start in range(0, sentences, SENTENCES_A_PUT):
         scores = []
@@ -105,7 +105,7 @@ def put(store: TargetStore, sentences: int) -> measure.Row:
     reads = [sentence(chosen.randrange(sentences)) for _ in range(READS)]
     started = time.perf_counter()
     for one in reads:
-        if store.get("teacher", one, LABELS) is None:
+        if store.get("teacher", one, labels) is None:
             raise RuntimeError(f"the store lacks what was put into it: {one}")
     return {
         "tokens": tokens,
@@ -114,8 +114,9 @@ def put(store: TargetStore, sentences: int) -> measure.Row:
     }
 
 
-def fill(store: TargetStore, sentences: int) -> measure.Row:
-    """Fills a store as training does, by a teacher."""
+def fill(store: TargetStore, sentences: int, labels: int) -> measure.Row:
+    """Fills a store as training does, by a teacher, which has its own labels."""
+    del labels
     archives = Archives(TEACHER, store)
     # Loads the teacher.
     score_missing(archives, [sentence(-1)], torch.device("cpu"))
@@ -137,10 +138,10 @@ def resident(kind: str) -> float:
 FILLED = {"put": put, "filled": fill}
 
 
-def child(kind: str, sentences: int, half: bool, directory: str) -> None:
+def child(kind: str, sentences: int, half: bool, labels: int, directory: str) -> None:
     """Prints what becomes of one store, as JSON."""
-    store = TargetStore(directory, half_precision=half)
-    result = FILLED[kind](store, sentences)
+    store = TargetStore(directory, "float16" if half else "float32")
+    result = FILLED[kind](store, sentences, labels)
     result.update(bytes=store.size(), held_mib=resident("RssAnon"), mapped_mib=resident("RssFile"))
     print(json.dumps(result))
 
@@ -152,11 +153,18 @@ def stores(args: argparse.Namespace) -> Iterator[measure.Row]:
             with tempfile.TemporaryDirectory(dir=args.directory) as directory:
                 command = [sys.executable, __file__, "--store", kind, str(sentences), directory]
                 command += ["--threads", str(args.threads), *["--half"] * args.half]
+                command += ["--labels", str(args.labels)]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
                     raise RuntimeError(f"a store could not be made:\n{done.stderr[-3000:]}")
             result = json.loads(done.stdout.splitlines()[-1])
-            yield {"kind": kind, "sentences": sentences, "half": args.half, **result}
+            yield {
+                "kind": kind,
+                "sentences": sentences,
+                "half": args.half,
+                "labels": args.labels,
+                **result,
+            }
 
 
 def tables(chain_rows: Sequence[measure.Row], store_rows: Sequence[measure.Row]) -> str:
@@ -202,6 +210,9 @@ def main() -> None:
     parser = measure.parser(__doc__, "growth", rounds=10)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--half", action="store_true", help="stores of half precision")
+    parser.add_argument(
+        "--labels", type=measure.positive, default=LABELS, help="of stores (default: %(default)s)"
+    )
     parser.add_argument("--quick", action="store_true", help="only the smaller sizes")
     parser.add_argument("--directory", default="out", help="for the stores (default: %(default)s)")
     # One store, in a process of its own.
@@ -209,7 +220,7 @@ def main() -> None:
     args = measure.parse(parser)
     if args.store:
         kind, sentences, directory = args.store
-        child(kind, int(sentences), args.half, directory)
+        child(kind, int(sentences), args.half, args.labels, directory)
         return
     if "store" in args.parts and not Path(args.directory).is_dir():
         raise ConfigurationError(

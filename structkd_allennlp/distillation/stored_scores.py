@@ -2,10 +2,14 @@
 
 import struct
 import zlib
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 import numpy
+import torch
 from allennlp.common.checks import ConfigurationError
+
+from structkd_allennlp.modules.linear_chain import LinearChain
+from structkd_allennlp.modules.tagger_chain import Potentials
 
 _Dtype = numpy.dtype[Any]
 _DTYPES: Dict[str, _Dtype] = {"float32": numpy.dtype("<f4"), "float16": numpy.dtype("<f2")}
@@ -26,10 +30,10 @@ class Encoding(NamedTuple):
         Of a score: `"float32"` or `"float16"`. Scores are kept relative to the best label of the
         word, which does not change the distribution and keeps likely labels most exact.
     top : `int`, optional (default = `None`)
-        Of how many labels a word the scores are kept, the best ones. All others get one score: that
-        with which they have, together, the probability that they had, as far as emissions alone
-        say. Where this would take no less space than all scores, or a label that is impossible
-        would become possible, all scores are kept.
+        Of how many labels a word the scores are kept, the most probable ones. All others get one
+        score: that which would not change their probability together, nor that of any other label,
+        if this were the only word. Where this would take no less space than all scores, or a label
+        that is impossible would become possible, all scores are kept.
 
     # Raises
 
@@ -49,10 +53,24 @@ class Encoding(NamedTuple):
             raise ConfigurationError(f"top of a target store must be 1 or more, not {self.top}")
         return self
 
-    def record(self, address: bytes, scores: numpy.ndarray) -> bytes:
+    def record(
+        self,
+        address: bytes,
+        scores: numpy.ndarray,
+        log_marginals: Optional[numpy.ndarray] = None,
+    ) -> bytes:
         """
-        The scores of a sentence, `(length, labels)`, float32, as the store keeps them under an
-        address. Each word has a finite best score; minus infinity is a label that is impossible.
+        What a store keeps under an address.
+
+        # Parameters
+
+        address : `bytes`
+        scores : `numpy.ndarray`
+            Of a sentence, `(length, labels)`, float32. Each word has a finite best score; minus
+            infinity is a label that is impossible.
+        log_marginals : `numpy.ndarray`, optional
+            The logarithms of the probabilities, of the same shape, with transitions. Without them
+            they are those of the scores alone.
         """
         relative = scores - scores.max(axis=1, keepdims=True)
         length, labels = relative.shape
@@ -60,20 +78,24 @@ class Encoding(NamedTuple):
         top = self.top or 0
         columns = None
         if top and top * (_index(labels).itemsize + dtype.itemsize) < labels * dtype.itemsize:
+            likely = relative if log_marginals is None else log_marginals
             # Stable, so that the same scores are always the same bytes.
-            order = numpy.argsort(-relative, axis=1, kind="stable")
-            ranked = numpy.take_along_axis(relative, order, axis=1)
+            order = numpy.argsort(-likely, axis=1, kind="stable")
+            ranked, likely = (numpy.take_along_axis(x, order, axis=1) for x in (relative, likely))
             impossible = numpy.isneginf(ranked[:, top:])
             if (impossible.any(axis=1) == impossible.all(axis=1)).all():
                 columns = order[:, :top].astype(_index(labels)).tobytes()
-                # The best score is 0.
-                relative = numpy.column_stack([ranked[:, 1:top], _log_mean(ranked[:, top:])])
+                # That of the first label is 0.
+                rest = _shared(ranked[:, top:].astype(float), likely[:, top:].astype(float))
+                relative = numpy.column_stack([ranked[:, 1:top], rest]) - ranked[:, :1]
         if columns is None:
             top, columns = 0, b""
         if dtype.itemsize < relative.itemsize:
             # What is merely unlikely must not become impossible.
             lowest = numpy.finfo(dtype).min
-            relative = numpy.where(numpy.isneginf(relative), relative, relative.clip(lowest))
+            relative = numpy.where(
+                numpy.isneginf(relative), relative, relative.clip(lowest, -lowest)
+            )
         shape = dtype.char.encode(), labels, top, length
         body: bytes = columns + relative.astype(dtype).tobytes()
         checksum = zlib.crc32(_HEADER.pack(0, *shape)[_CHECKSUM_SIZE:], zlib.crc32(address))
@@ -147,12 +169,36 @@ def _index(labels: int) -> _Dtype:
     return numpy.dtype("<u1" if labels <= 256 else "<u2")
 
 
-def _log_mean(scores: numpy.ndarray) -> numpy.ndarray:
-    """The logarithm of the mean of the exponentials, by row; rows are sorted, the best first."""
-    best = numpy.where(numpy.isneginf(scores[:, :1]), 0, scores[:, :1])
+def _shared(scores: numpy.ndarray, log_marginals: numpy.ndarray) -> numpy.ndarray:
+    """
+    The one score, `(length,)`, in place of those of some labels, `(length, labels)`. What the other
+    words say of a label is what its probability has beside its score.
+    """
+    with numpy.errstate(invalid="ignore"):
+        others = numpy.where(numpy.isneginf(log_marginals), -numpy.inf, log_marginals - scores)
+        shared = _log_sum(log_marginals) - _log_sum(others)
+    # All of them are impossible here, so it does not matter.
+    mean = _log_sum(scores) - numpy.log(scores.shape[1])
+    found: numpy.ndarray = numpy.where(numpy.isfinite(shared), shared, mean)
+    return found
+
+
+def _log_sum(logarithms: numpy.ndarray) -> numpy.ndarray:
+    best = logarithms.max(axis=1, keepdims=True)
+    best = numpy.where(numpy.isneginf(best), 0, best)
     with numpy.errstate(divide="ignore"):
-        means: numpy.ndarray = best[:, 0] + numpy.log(numpy.exp(scores - best).mean(axis=1))
-        return means
+        total: numpy.ndarray = best[:, 0] + numpy.log(numpy.exp(logarithms - best).sum(axis=1))
+    return total
+
+
+def chain_of(potentials: Potentials, scores: Sequence[numpy.ndarray]) -> LinearChain:
+    """The distribution that a teacher with these potentials and scores is, on the CPU."""
+    lengths = torch.tensor([len(one) for one in scores])
+    emissions = torch.zeros(len(scores), int(lengths.max()), scores[0].shape[1])
+    for row, one in zip(emissions, scores, strict=True):
+        row[: len(one)] = torch.from_numpy(one)
+    mask = torch.arange(emissions.shape[1]) < lengths.unsqueeze(1)
+    return LinearChain(emissions, potentials.transitions, mask, potentials.start, potentials.end)
 
 
 def is_distribution(scores: numpy.ndarray) -> bool:

@@ -17,14 +17,23 @@ import torch
 from allennlp.common import FromParams
 from allennlp.common.checks import ConfigurationError
 
+from structkd_allennlp.common.batching import by_length
 from structkd_allennlp.data.sentences import Sentence
-from structkd_allennlp.distillation.stored_scores import Encoding, Record, is_distribution, size_at
+from structkd_allennlp.distillation.stored_scores import (
+    Encoding,
+    Record,
+    chain_of,
+    is_distribution,
+    size_at,
+)
 from structkd_allennlp.modules.tagger_chain import Potentials
 
 logger = logging.getLogger(__name__)
 
 # Address space, not disk: LMDB's file grows with what is in it.
 _MAP_SIZE = 1 << 40
+# Of which the marginals are computed at once, padding included.
+_TOKENS_A_BATCH = 4096
 # How many processes may read at once. (LMDB's default of 126 is soon used up by ones that were
 # killed, until somebody clears them away.)
 _MAX_READERS = 1024
@@ -97,8 +106,8 @@ class TargetStore(FromParams):
         Of the scores: `"float32"`, or `"float16"`, in half the space. Entries of higher precision
         are used; those of lower precision count as missing, and so it is with `top`.
     top : `int`, optional (default = all)
-        For how many labels of a word, the best ones, to keep a score each. The rest get one score
-        (see `Encoding`).
+        For how many labels of a word, the most probable ones, to keep a score each. All others get
+        one score (see `Encoding`).
     half_precision : `bool`, optional (default = `False`)
         An earlier name of `precision: "float16"`.
 
@@ -180,7 +189,8 @@ class TargetStore(FromParams):
         `ConfigurationError` for scores that are no distribution, such as NaN, and where the store
         cannot be written to.
         """
-        self.add(entries_of(teacher, scores, self.encoding))
+        head = None if self.encoding.top is None else self.head(teacher)
+        self.add(entries_of(teacher, scores, self.encoding, head and head.potentials))
 
     def add(self, entries: Iterable[Entry]) -> None:
         """
@@ -302,26 +312,55 @@ class TargetStore(FromParams):
 
 
 def entries_of(
-    teacher: str, scores: Iterable[Tuple[Sentence, numpy.ndarray]], encoding: Encoding
+    teacher: str,
+    scores: Iterable[Tuple[Sentence, numpy.ndarray]],
+    encoding: Encoding,
+    potentials: Optional[Potentials] = None,
 ) -> List[Entry]:
     """
     What a store keeps of the scores of sentences.
+
+    # Parameters
+
+    teacher : `str`
+        Its digest.
+    scores : `Iterable[Tuple[Sentence, numpy.ndarray]]`
+    encoding : `Encoding`
+    potentials : `Potentials`, optional
+        Of the teacher, by which the most probable labels are told where not all are kept. Without
+        them it is a softmax.
 
     # Raises
 
     `ConfigurationError` for scores that are no distribution.
     """
-    entries = []
-    for (words, language), emissions in scores:
+    pairs = list(scores)
+    for (words, language), emissions in pairs:
         if not is_distribution(emissions):
             raise ConfigurationError(
                 f"a teacher gives scores of NaN or infinity to the {language} sentence "
                 f"{' '.join(words)[:100]!r}: they are no target. Check its weights, or train "
                 "it again"
             )
-        address = _address(teacher, language, words)
-        entries.append((address, encoding.record(address, emissions)))
+    if encoding.top is None or potentials is None:
+        return [_entry(teacher, *pair, encoding) for pair in pairs]
+    entries = []
+    for batch in by_length(pairs, lambda pair: len(pair[1]), _TOKENS_A_BATCH):
+        log_marginals = chain_of(potentials, [own for _, own in batch]).log_marginals.numpy()
+        for (sentence, own), row in zip(batch, log_marginals, strict=True):
+            entries.append(_entry(teacher, sentence, own, encoding, row[: len(own)]))
     return entries
+
+
+def _entry(
+    teacher: str,
+    sentence: Sentence,
+    scores: numpy.ndarray,
+    encoding: Encoding,
+    log_marginals: Optional[numpy.ndarray] = None,
+) -> Entry:
+    address = _address(teacher, sentence.language, sentence.words)
+    return address, encoding.record(address, scores, log_marginals)
 
 
 def _address(teacher: str, language: Optional[str], words: Sequence[str]) -> bytes:

@@ -1,15 +1,19 @@
 """Scores as bytes: how little of a distribution is lost, and that nothing wrong comes back."""
 
+import functools
+
 import hypothesis.extra.numpy as arrays
 import hypothesis.strategies as st
 import numpy
 import pytest
+import torch
 from allennlp.common.checks import ConfigurationError
 from hypothesis import given
 
 from structkd_allennlp.data.sentences import Sentence
-from structkd_allennlp.distillation.stored_scores import Encoding, Record
-from structkd_allennlp.distillation.target_store import TargetStore
+from structkd_allennlp.distillation.stored_scores import Encoding, Record, chain_of
+from structkd_allennlp.distillation.target_store import Head, TargetStore
+from structkd_allennlp.modules.tagger_chain import Potentials
 
 ADDRESS = b"of twenty bytes long"
 ENCODINGS = [Encoding(precision, top) for precision in ("float32", "float16") for top in (None, 1)]
@@ -64,6 +68,42 @@ def test_no_closer_distribution_has_these_scores(scores, data):
         return (exact * (numpy.log(exact) - numpy.log(softmax(other)))).sum()
 
     assert divergence(back) <= divergence(shifted) + 1e-5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_transitions_one_word_alone_changes_no_probability_of_its_best_labels(seed):
+    """
+    The score of the rest is exact if no other word is changed, which is what is asked for of it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    draw = functools.partial(torch.randn, generator=generator)
+    potentials = Potentials(3 * draw(7, 7), draw(7), draw(7))
+    potentials.transitions[0, 3] = potentials.start[2] = -torch.inf
+    scores = 3 * draw(6, 7).numpy()
+    exact = chain_of(potentials, [scores])
+    record = Encoding("float32", 3).record(ADDRESS, scores, exact.log_marginals[0].numpy())
+    back = Record.at(ADDRESS, memoryview(record), 0).scores()
+    for word in range(6):
+        other = scores.copy()
+        other[word] = back[word]
+        found = chain_of(potentials, [other]).marginals[0, word]
+        best = exact.marginals[0, word].topk(3).indices
+        torch.testing.assert_close(found[best], exact.marginals[0, word][best])
+
+
+def test_a_store_ranks_by_its_teachers_transitions(tmp_path):
+    sentence = Sentence(["Ada", "met"], "en")
+    potentials = Potentials.zeros(7)
+    # The label that the emissions prefer cannot begin.
+    potentials.start[0] = -torch.inf
+    head = Head([f"L{i}" for i in range(7)], None, potentials)
+    store = TargetStore(str(tmp_path / "s"), "float16", 2)
+    store.put_head("t", head)
+    scores = numpy.arange(7, 0, -1).astype(numpy.float32).repeat(2).reshape(7, 2).T.copy()
+    store.put("t", [(sentence, scores)])
+    found = store.get("t", sentence, 7)
+    assert found[0, 1] - found[0, 2] == pytest.approx(1, abs=1e-2)
+    assert found[1, 0] - found[1, 1] == pytest.approx(1, abs=1e-2)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
