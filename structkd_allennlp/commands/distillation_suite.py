@@ -6,14 +6,18 @@ and seeds, evaluates them all, and reports how they compare.
 import argparse
 import logging
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 from allennlp.commands.subcommand import Subcommand
+from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import SigTermReceived, install_sigterm_handler
 from rich.console import Console
 
 from structkd_allennlp.commands.arguments import add_configuration_arguments
-from structkd_allennlp.suite.executor import LocalExecutor
+from structkd_allennlp.common.cluster import add_executor_arguments, cluster
+from structkd_allennlp.suite.executor import Executor, LocalExecutor
 from structkd_allennlp.suite.runner import run_suite
 from structkd_allennlp.suite.specification import Suite
 
@@ -39,7 +43,17 @@ class DistillationSuite(Subcommand):
             "--jobs",
             type=int,
             default=None,
-            help="how many runs to do at a time (default: the number of GPUs, or else 1)",
+            help="""how many runs to do at a time (default: the number of GPUs, or else 1; on a
+                    cluster, as many as there is room for)""",
+        )
+        add_executor_arguments(subparser)
+        subparser.add_argument(
+            "--cpus",
+            type=int,
+            default=None,
+            metavar="N",
+            help="""on a cluster, how many CPUs each run asks for, and how many threads it uses
+                    (default: 1); where there are GPUs, it asks for one, too""",
         )
         add_configuration_arguments(subparser)
         subparser.set_defaults(func=_run_from_args)
@@ -49,18 +63,34 @@ class DistillationSuite(Subcommand):
 def _run_from_args(args: argparse.Namespace) -> None:
     # As AllenNLP's own commands do: a suite has thousands of parameters.
     logging.getLogger("allennlp.common.params").disabled = True
-    # Otherwise a SIGTERM would end this process before it can stop its runs.
-    install_sigterm_handler()
     # A terminal gets a live display, unless separate lines are asked for.
     console = Console(force_terminal=False if args.file_friendly_logging else None)
     suite = Suite.from_file(args.suite_path, args.overrides)
     try:
-        executor = LocalExecutor(args.jobs)
-        lacking = run_suite(
-            suite, Path(args.serialization_dir), executor, args.include_package, console
-        )
+        with _executor(args) as executor:
+            # Otherwise a SIGTERM would end this process before it can stop its runs. (Ray sets a
+            # handler, too, which does just that.)
+            install_sigterm_handler()
+            lacking = run_suite(
+                suite, Path(args.serialization_dir), executor, args.include_package, console
+            )
     except (KeyboardInterrupt, SigTermReceived) as error:
         console.print("interrupted; the same command goes on from here")
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 143)
     if lacking:
         sys.exit(f"not done: {', '.join(lacking)}; the same command tries again")
+
+
+@contextmanager
+def _executor(args: argparse.Namespace) -> Iterator[Executor]:
+    if args.executor == "local":
+        for name in ("address", "cpus"):
+            if getattr(args, name) is not None:
+                raise ConfigurationError(f"--{name} is for clusters: add --executor ray")
+        yield LocalExecutor(args.jobs)
+        return
+    with cluster(args.address):
+        # It cannot be imported where there is no Ray, which `cluster` has said then.
+        from structkd_allennlp.suite.ray_executor import RayExecutor
+
+        yield RayExecutor(args.jobs, 1 if args.cpus is None else args.cpus)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import socket
 import struct
 import zlib
 from contextlib import contextmanager
@@ -101,7 +102,8 @@ class TargetStore(FromParams):
     # Parameters
 
     directory : `str`
-        Made if it does not exist.
+        Made if it does not exist. `{host}` in it stands for the name of this machine: where several
+        share a file system, each needs a store of its own, since LMDB does not lock out others.
     precision : `str`, optional (default = `"float32"`)
         Of the scores: `"float32"`, or `"float16"`, in half the space. Entries of higher precision
         are used; those of lower precision count as missing, and so it is with `top`.
@@ -129,8 +131,8 @@ class TargetStore(FromParams):
                 'a target store has "half_precision": true and "precision": "float32": leave out '
                 "the first"
             )
-        self.directory = directory
-        self._path = os.path.abspath(directory)
+        self.directory = directory.replace("{host}", socket.gethostname())
+        self._path = os.path.abspath(self.directory)
         usual = "float16" if half_precision else "float32"
         self.encoding = Encoding(precision or usual, top).checked()
 

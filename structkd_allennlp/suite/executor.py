@@ -1,15 +1,10 @@
 """Where the jobs of a suite run: here, in processes on this machine."""
 
 import os
-import shutil
-import signal
 import subprocess
-import sys
 import threading
-import time
 from abc import ABC, abstractmethod
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import asdict
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -18,17 +13,9 @@ from typing import IO, Any, Callable, Dict, List, Optional, Sequence
 
 from allennlp.common.checks import ConfigurationError
 
-from structkd_allennlp.common.files import read_json, write_json
-from structkd_allennlp.suite import environment
+from structkd_allennlp.suite import environment, process
 from structkd_allennlp.suite.jobs import Step, TrainJob
-
-# How long a stopped job gets to end by itself.
-_PATIENCE_SECONDS = 5
-_LINES_OF_LOG = 15
-
-
-class JobFailed(Exception):
-    """Says so with the last lines of the job's log."""
+from structkd_allennlp.suite.process import JobFailed
 
 
 class Executor(ABC):
@@ -40,16 +27,22 @@ class Executor(ABC):
 
     slots : `int`
         How many steps may run at a time.
+
+    # Raises
+
+    `ConfigurationError` for fewer than 1.
     """
 
     def __init__(self, slots: int) -> None:
+        if slots < 1:
+            raise ConfigurationError(f"--jobs is {slots}: give 1 or more")
         self.slots = slots
 
     @abstractmethod
     def submit(self, step: Step[Any], directory: Path) -> "Future[Dict[str, Any]]":
         """
-        Starts a step. Its log goes to `log_of(step, directory)`, and its files go where its job
-        says.
+        Starts a step. Its log goes to `process.log_of(step.name, directory)`, its files go where
+        its job says.
 
         # Parameters
 
@@ -132,10 +125,6 @@ def _lacking(step: Step[Any]) -> List[str]:
     return [other.name for other in step.needs if other.state != "done"]
 
 
-def log_of(step: Step[Any], directory: Path) -> Path:
-    return directory / f"{step.name}.log"
-
-
 class LocalExecutor(Executor):
     """
     Runs each job in a process of its own on this machine. Where there are GPUs, each job gets one;
@@ -145,17 +134,11 @@ class LocalExecutor(Executor):
 
     jobs : `int`, optional (default = the number of GPUs, or else 1)
         How many to run at a time.
-
-    # Raises
-
-    `ConfigurationError` for fewer than 1.
     """
 
     def __init__(self, jobs: Optional[int] = None) -> None:
-        if jobs is not None and jobs < 1:
-            raise ConfigurationError(f"--jobs is {jobs}: give 1 or more")
         gpus = environment.gpus()
-        super().__init__(jobs or len(gpus) or 1)
+        super().__init__(len(gpus) or 1 if jobs is None else jobs)
         self._environments: SimpleQueue[Dict[str, str]] = SimpleQueue()
         for slot in range(self.slots):
             variables = dict(os.environ)
@@ -177,80 +160,29 @@ class LocalExecutor(Executor):
         with self._lock:
             self._stopped = True
         try:
-            self._signal(signal.SIGTERM)
-            deadline = time.monotonic() + _PATIENCE_SECONDS
-            while self._alive() and time.monotonic() < deadline:
-                time.sleep(0.05)
+            process.end(self._processes)
         finally:
-            # Also on a second Ctrl-C, in the middle of the wait.
-            self._signal(signal.SIGKILL)
             self._pool.shutdown(cancel_futures=True)
 
     def _work(self, step: Step[Any], directory: Path) -> Dict[str, Any]:
-        job_file, log = _prepare(step, directory), log_of(step, directory)
         variables = self._environments.get()
         try:
-            with log.open("wb") as file, self._process(job_file, file, variables) as process:
-                succeeded = process.wait() == 0
+            with process.new_log(step.name, directory) as log:
+                job_file = process.prepare(step.name, asdict(step.job), directory)
+                with self._started(job_file, log, variables) as worker:
+                    succeeded = worker.wait() == 0
         finally:
             self._environments.put(variables)
         result = (step.job.done() if isinstance(step.job, TrainJob) else {}) if succeeded else None
         if result is None:
-            raise JobFailed(_last_lines(log))
+            raise JobFailed(process.last_lines(process.log_of(step.name, directory)))
         return result
 
-    def _process(
+    def _started(
         self, job_file: Path, log: IO[bytes], variables: Dict[str, str]
     ) -> "subprocess.Popen[bytes]":
         with self._lock:
             if self._stopped:
                 raise JobFailed("stopped before it began")
-            process = subprocess.Popen(
-                _worker_command(job_file),
-                # However this process ends, the worker then sees its input end, and ends too.
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=variables,
-                # A Ctrl-C is for this process alone.
-                start_new_session=True,
-            )
-            self._processes.append(process)
-            return process
-
-    def _alive(self) -> List["subprocess.Popen[bytes]"]:
-        return [process for process in self._processes if process.poll() is None]
-
-    def _signal(self, number: int) -> None:
-        for process in self._alive():
-            # It may have ended just now.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-
-
-def _worker_command(job_file: Path) -> List[str]:
-    return [sys.executable, "-m", "structkd_allennlp.suite.launch", str(job_file)]
-
-
-def _prepare(step: Step[Any], directory: Path) -> Path:
-    """Writes the file that tells the worker what to do, and returns its path."""
-    path = directory / f"{step.name}.job.json"
-    job = step.job
-    if isinstance(job, TrainJob) and _last_digest(path) != job.entry.digest:
-        # It holds another configuration's run, which nothing can go on from.
-        shutil.rmtree(job.directory, ignore_errors=True)
-    write_json(path, asdict(job))
-    return path
-
-
-def _last_digest(job_file: Path) -> Optional[str]:
-    try:
-        return read_json(job_file)["entry"]["digest"]
-    except (OSError, ValueError):
-        return None
-
-
-def _last_lines(log: Path) -> str:
-    # Progress bars go back to the start of their line, which counts as a line end here.
-    lines = log.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
-    return "\n".join([line for line in lines if line.strip()][-_LINES_OF_LOG:])
+            self._processes.append(process.start(job_file, log, variables))
+            return self._processes[-1]

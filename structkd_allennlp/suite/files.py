@@ -19,3 +19,11 @@ def finished_run(directory: Path) -> Optional[Dict[str, Any]]:
     # These may have been deleted, to save space or to have them made again.
     files = (directory / name for name in ("model.tar.gz", COUNTS_NAME))
     return run if all(file.exists() for file in files) else None
+
+
+def revisions_file(directory: Path) -> Path:
+    """
+    Where the revisions are that have trained a run: beside its directory, which has to be empty
+    for a new training.
+    """
+    return directory.with_name(f"{directory.name}.revisions.json")

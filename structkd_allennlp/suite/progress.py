@@ -9,8 +9,8 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from structkd_allennlp.suite.executor import log_of
 from structkd_allennlp.suite.jobs import Step, TrainJob
+from structkd_allennlp.suite.process import log_of
 from structkd_allennlp.suite.tables import duration
 from structkd_allennlp.training.epoch_record import read_record
 
@@ -60,7 +60,7 @@ class SuiteProgress(AbstractContextManager["SuiteProgress"]):
 
     def show(self, step: Step[Any]) -> None:
         """Reports a change of a step's state."""
-        log = log_of(step, self._directory)
+        log = log_of(step.name, self._directory)
         if step.state == "running":
             self._started[step.name] = time.monotonic()
             self._tasks[step.name] = self._bars.add_task(step.name, total=None, what="")

@@ -33,7 +33,7 @@ from structkd_allennlp.models.tagger_output import TaggerOutput
 from structkd_allennlp.modules.linear_chain import KBest, LinearChain
 from structkd_allennlp.modules.tagger_chain import chain_of, label_names, tagger_of
 from structkd_allennlp.suite import environment
-from structkd_allennlp.suite.files import COUNTS_NAME, PROBABILITIES_NAME, RUN_NAME
+from structkd_allennlp.suite.files import COUNTS_NAME, PROBABILITIES_NAME, RUN_NAME, revisions_file
 from structkd_allennlp.suite.jobs import TargetsJob, TrainJob, job_of
 from structkd_allennlp.suite.plan import RECORDING_CALLBACKS
 from structkd_allennlp.suite.repeated import ranges
@@ -116,11 +116,8 @@ def train(params: Params, directory: Path) -> float:
     if not recover:
         # Nothing can go on from what is there.
         shutil.rmtree(directory, ignore_errors=True)
-    # Beside the directory, which has to be empty for a new training.
     revisions = _revisions(directory) if recover else []
-    write_json(
-        _revisions_file(directory), list(dict.fromkeys([*revisions, environment.revision()]))
-    )
+    write_json(revisions_file(directory), list(dict.fromkeys([*revisions, environment.revision()])))
     before = sum(epoch["seconds"] for epoch in read_record(directory))
     started = time.monotonic()
     train_model(params, str(directory), recover=recover, file_friendly_logging=True)
@@ -130,14 +127,10 @@ def train(params: Params, directory: Path) -> float:
 def _revisions(directory: Path) -> List[Optional[str]]:
     """Those that trained the model, one after the other if it was recovered; `None` if unknown."""
     try:
-        found: List[Optional[str]] = read_json(_revisions_file(directory))
+        found: List[Optional[str]] = read_json(revisions_file(directory))
     except (OSError, ValueError):
         return [None]
     return found
-
-
-def _revisions_file(directory: Path) -> Path:
-    return directory.with_name(f"{directory.name}.revisions.json")
 
 
 def _trained(directory: Path) -> Optional[Dict[str, Any]]:

@@ -1,6 +1,7 @@
 """A Ray cluster of two nodes on this machine, with a CPU each."""
 
 import os
+import time
 
 import pytest
 
@@ -27,10 +28,21 @@ class Nodes:
         while not self._cluster.worker_nodes:
             self._cluster.add_node(**NODE)
 
+    @property
+    def raylet(self):
+        """The id of the second's process that all others there depend on."""
+        (node,) = self._cluster.worker_nodes
+        return node.all_processes["raylet"][0].process.pid
+
     def kill(self):
         """As if the second lost its power."""
         (node,) = self._cluster.worker_nodes
         self._cluster.remove_node(node, allow_graceful=False)
+
+    def wait(self, number):
+        """Until so many are alive, whoever has started them."""
+        while sum(x["Alive"] for x in self._cluster.global_state.node_table()) != number:
+            time.sleep(0.1)
 
     def shutdown(self):
         self._cluster.shutdown()

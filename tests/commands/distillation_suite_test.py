@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 from allennlp.commands import main
 from allennlp.commands.evaluate import evaluate_from_archive
+from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import SigTermReceived
 
 from structkd_allennlp.commands import distillation_suite as command
@@ -139,6 +140,9 @@ def test_failures_make_the_exit_status(tmp_path, monkeypatch):
     suite, directory, executor, packages, _ = run_suite.call_args.args
     assert (suite.title, directory, executor.slots) == ("Other", tmp_path / "suite", 3)
     assert packages == ["structkd_allennlp"]
+    for option, value in (("--address", "head:6379"), ("--cpus", "2")):
+        with pytest.raises(ConfigurationError, match=f"{option} is for clusters"):
+            allennlp(*arguments, option, value)
 
 
 @pytest.fixture(autouse=True)

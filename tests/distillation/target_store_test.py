@@ -161,6 +161,17 @@ def test_a_well_formed_entry_of_another_shape_counts_as_missing(tmp_path):
     assert store.head("t") is None
 
 
+def test_a_store_for_each_machine(tmp_path, monkeypatch):
+    """Its path may say so, where several see the same files."""
+    for host in ("a", "b"):
+        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
+        store = TargetStore(f"{tmp_path}/{{host}}/targets")
+        assert store.get("t", SENTENCE, 5) is None
+        store.put("t", [(SENTENCE, SCORES)])
+        assert store.size() > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
 def test_what_is_there_is_not_stored_again(tmp_path):
     """As where two runs begin at the same time."""
     store = TargetStore(str(tmp_path / "s"))

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structkd_allennlp.suite import executor as module
+from structkd_allennlp.suite import process
 from structkd_allennlp.suite.executor import Executor, JobFailed, LocalExecutor
 from structkd_allennlp.suite.jobs import Step, TargetsJob
 
@@ -113,9 +114,11 @@ def test_an_error_of_ours_ends_it():
 def test_a_job_that_does_not_want_to_end(tmp_path, monkeypatch):
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True);"
     monkeypatch.setattr(
-        module, "_worker_command", lambda job: [sys.executable, "-S", "-c", code + "time.sleep(60)"]
+        process,
+        "_worker_command",
+        lambda job: [sys.executable, "-S", "-c", code + "time.sleep(60)"],
     )
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.2)
     step, other = make("stubborn"), make("other")
     executor = LocalExecutor(1)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from structkd_allennlp.suite import executor
+from structkd_allennlp.suite import process
 
 PARENT = """
 import subprocess, sys, time
@@ -21,7 +21,7 @@ def test_a_worker_ends_with_its_parent(tmp_path, seconds):
     job = tmp_path / "x.job.json"
     # Nobody ever writes to it, so a worker that does not end by itself waits for ever.
     os.mkfifo(job)
-    command = [sys.executable, "-c", PARENT, *executor._worker_command(job)]
+    command = [sys.executable, "-c", PARENT, *process._worker_command(job)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"started\n"

@@ -11,7 +11,7 @@ import pytest
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json
-from structkd_allennlp.suite import environment, executor, runner
+from structkd_allennlp.suite import environment, executor, process, runner
 from structkd_allennlp.suite.executor import LocalExecutor
 from structkd_allennlp.suite.files import finished_run
 from structkd_allennlp.suite.runner import run_suite
@@ -102,7 +102,7 @@ def suites(tmp_path, monkeypatch):
     script, events = tmp_path / "worker.py", tmp_path / "events"
     script.write_text(WORKER)
     monkeypatch.setattr(
-        executor,
+        process,
         "_worker_command",
         lambda job: [sys.executable, "-S", str(script), str(job), str(events)],
     )

@@ -1,0 +1,177 @@
+"""`allennlp distillation-suite --executor ray` on two nodes, one of which may die."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path.cwd()
+SUITE = """
+local runs = import 'ROOT/training_configs/lib/runs.libsonnet';
+local tasks = import 'ROOT/training_configs/lib/tasks.libsonnet';
+local task = tasks.fixtures { languages: ['en'], epochs: 12 };
+local posterior = runs.distillation(task, { type: 'posterior' });
+{
+  title: 'Tiny',
+  metric: 'f1-measure',
+  test: { en: 'fixtures/conll/en/test.txt' },
+  zero_shot: { pt: 'fixtures/conll/pt/test.txt' },
+  teachers: { crf: { en: runs.teacher(task { epochs: 20 }) } },
+  rows: [
+    { name: 'baseline', config: runs.baseline(task), seeds: [1] },
+    { name: 'posterior', config: posterior, teachers: 'crf', seeds: [1, 2] },
+  ],
+  baseline: 'baseline',
+}
+"""
+RUNS = ["teachers/crf/en", "students/baseline/seed1"] + [
+    f"students/posterior/seed{seed}" for seed in (1, 2)
+]
+# Of a run, what depends on when and where it was made.
+CIRCUMSTANCES = {"started", "seconds", "environment", "recovered", "archive_bytes"}
+
+
+def command(suite, directory, *options):
+    arguments = ["distillation-suite", suite, "-s", directory, *options]
+    return [sys.executable, "-m", "allennlp", *map(str, arguments)]
+
+
+def ray(nodes):
+    return ["--executor", "ray", "--address", nodes.address]
+
+
+def started(command, **options):
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+
+
+def results(directory):
+    """Of all runs, what has to be the same wherever they were made."""
+    values = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    found = {}
+    for run in values["runs"]:
+        assert run["status"] == "done"
+        own = {key: value for key, value in run.items() if key not in CIRCUMSTANCES}
+        for epoch in own["epochs"]:
+            del epoch["seconds"]
+        counts = (directory / run["directory"] / "counts.json").read_text(encoding="utf-8")
+        found[run["directory"]] = (own, counts)
+    assert list(found) == RUNS
+    return {**values, "environment": None, "runs": found}
+
+
+def workers(directory):
+    """The processes that work in this directory: of each run, its name and its process."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        # It may have ended just now.
+        with suppress(OSError):
+            line = (path / "cmdline").read_bytes().decode().split("\0")
+            if "structkd_allennlp.suite.launch" in line:
+                job = (path / "cwd").resolve() / line[3]
+                if job.is_relative_to(directory):
+                    name = str(job.relative_to(directory)).removesuffix(".job.json")
+                    found[name] = int(path.name)
+    return found
+
+
+def is_below(process, ancestor):
+    while process > 1 and process != ancestor:
+        status = Path(f"/proc/{process}/stat").read_text()
+        process = int(status.rpartition(")")[2].split()[1])
+    return process == ancestor
+
+
+def epochs(directory, name):
+    try:
+        return len(json.loads((directory / name / "epochs.json").read_text()))
+    except (OSError, ValueError):
+        return 0
+
+
+def until(condition, process):
+    """Waits for it, and returns what it says."""
+    while not (found := condition()):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    return found
+
+
+def record(directory, name):
+    return json.loads((directory / name / "run.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _environment():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+        yield
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    path = tmp_path_factory.mktemp("suite") / "tiny.jsonnet"
+    path.write_text(SUITE.replace("ROOT", str(ROOT)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(suite):
+    directory = suite.parent / "local"
+    subprocess.run(command(suite, directory, "--jobs", 2), check=True, stdout=subprocess.DEVNULL)
+    return results(directory)
+
+
+def test_interrupted_and_gone_on_with(nodes, suite, tmp_path, expected):
+    directory = tmp_path / "suite"
+    with started(command(suite, directory, *ray(nodes))) as process:
+        until(lambda: all(epochs(directory, name) > 2 for name in RUNS[:2]), process)
+        both = workers(directory)
+        assert sorted(is_below(pid, nodes.raylet) for pid in both.values()) == [False, True]
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+    assert workers(directory) == {}
+    assert process.returncode == 130, printed
+    assert "2 at a time" in printed
+    assert "interrupted" in printed
+    subprocess.run(command(suite, directory, *ray(nodes)), check=True)
+    assert results(directory) == expected
+    assert all(record(directory, name)["recovered"] for name in RUNS[:2])
+    assert not (directory / ".cluster").exists()
+
+
+@pytest.mark.parametrize("how", ["node", "raylet"])
+def test_a_node_dies(nodes, suite, tmp_path, expected, how):
+    """It takes its runs along, and these go on elsewhere from their last checkpoints."""
+    directory = tmp_path / "suite"
+    with started(command(suite, directory, *ray(nodes))) as process:
+
+        def on_the_second():
+            for name, pid in workers(directory).items():
+                if epochs(directory, name) > 2 and is_below(pid, nodes.raylet):
+                    return name, pid
+            return None
+
+        name, pid = until(on_the_second, process)
+        if how == "node":
+            nodes.kill()
+        else:
+            os.kill(nodes.raylet, signal.SIGKILL)
+        # Nothing of it is left to write to what others go on with.
+        until(lambda: not Path(f"/proc/{pid}").exists(), process)
+        printed, _ = process.communicate()
+    if how == "raylet":
+        # The rest of the node.
+        nodes.kill()
+    assert process.returncode == 0, printed
+    assert "failed" not in printed
+    assert results(directory) == expected
+    assert record(directory, name)["recovered"]
