@@ -3,6 +3,7 @@
 import _thread
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -135,7 +136,8 @@ def _dataset(
     context.print_on_execution_start = False
     # A file that cannot be cut may take hours.
     context.execution_no_progress_timeout_s = -1
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # What it raises is told in a line, below.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     most = min(len(left), workers or len(left))
     cpus = int(ray.cluster_resources().get("CPU", 1))
     items = [json.dumps(part) for part in left]
@@ -169,6 +171,8 @@ def _connected(address: Optional[str]) -> Iterator[None]:
                 _thread.interrupt_main()
                 return
 
+    # Ray's core prints an error for every pool of actors, which is none. Errors are raised, too.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     with cluster(address):
         thread = threading.Thread(target=look, daemon=True)
         thread.start()
