@@ -134,15 +134,14 @@ class BulkTagger:
     def windows(self, places: Iterator[Place]) -> Iterator[List[Tagged]]:
         """The records of a window together, in the order in which they came."""
         windows = _windows(places, self._window)
-        if self._processes == 1:
-            for number, window in enumerate(windows):
-                if number == 1:
-                    self._tagger.warm_up()
-                yield _gathered(window, self._submitted(self._here, window))
-            return
-        first = list(islice(windows, 2))
-        if len(first) < 2:
-            for window in first:
+        # Whoever types sentences waits for each.
+        first = [] if self._window == 1 else list(islice(windows, 2))
+        more = len(first) == 2
+        if not more or self._processes == 1:
+            if more:
+                # Before the first, so that the last digits are those of several processes.
+                self._tagger.warm_up()
+            for window in chain(first, windows):
                 yield _gathered(window, self._submitted(self._here, window))
             return
         executor = ProcessPoolExecutor(
