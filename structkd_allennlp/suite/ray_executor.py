@@ -9,10 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
-import ray
 from allennlp.common.checks import ConfigurationError
-from ray import exceptions
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from structkd_allennlp.common.files import write_text
 from structkd_allennlp.suite import process
@@ -30,17 +27,27 @@ from structkd_allennlp.suite.node import (
 from structkd_allennlp.suite.packing import PackedRun, packed
 from structkd_allennlp.suite.process import Job, JobFailed
 
+try:
+    import ray
+    from ray import exceptions
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ImportError:
+    # `--include-package` imports every module, also where there is no Ray. Who wants to use this
+    # one has been told so by `cluster`.
+    pass
+else:
+    _LOST = (
+        exceptions.NodeDiedError,
+        exceptions.WorkerCrashedError,
+        exceptions.OutOfMemoryError,
+        exceptions.ObjectLostError,
+    )
+
 logger = logging.getLogger(__name__)
 
 # How often a step may be lost, with its node or by a lack of memory there, before it counts as
 # failed.
 _ATTEMPTS = 4
-_LOST = (
-    exceptions.NodeDiedError,
-    exceptions.WorkerCrashedError,
-    exceptions.OutOfMemoryError,
-    exceptions.ObjectLostError,
-)
 # What a node needs to end its workers, and then some.
 _PATIENCE_SECONDS = 15
 
@@ -173,7 +180,7 @@ def _room(node: Dict[str, float], cpus: int, gpus: int) -> int:
     return min(room, int(node.get("GPU", 0))) if gpus else room
 
 
-def _stored(path: Path) -> List[ray.ObjectRef]:
+def _stored(path: Path) -> "List[ray.ObjectRef]":
     try:
         return [ray.put(block) for block in packed(path)]
     except (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError, OSError) as error:
