@@ -3,9 +3,11 @@ What work on a Ray cluster costs beside work on one machine: nodes of a CPU each
 
     python benchmarks/cluster.py suite
     python benchmarks/cluster.py tag --model student --sentences 1000000
+    python benchmarks/cluster.py targets --sentences 1000000
 
 `suite` runs a suite by local processes and on a cluster, by one worker and by two. `tag` has
 `structkd tag` tag sentences by both, checks that all outputs are the same, and watches the memory.
+`targets` does the same with a target store, by one local process, one worker and two.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Set, Tuple
 
 import measure
+import targets
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json
@@ -277,5 +280,13 @@ if __name__ == "__main__":
         "--workers", type=measure.positive, nargs="+", default=[1, 2], help="default: %(default)s"
     )
     arguments.set_defaults(run=tag)
+    arguments = benchmarks.add_parser(
+        "targets",
+        parents=[measure.parser(None, "cluster_targets", rounds=1)],
+        conflict_handler="resolve",
+        help="targets",
+    )
+    targets.add_arguments(arguments)
+    arguments.set_defaults(run=lambda args: targets.targets(args, nodes))
     args = measure.parse(parser)
     args.run(args)

@@ -149,6 +149,12 @@ class FileSource(TeacherSource):
         with self._opened() as file:
             return [self._scores(index, file, sentence) for sentence in sentences]
 
+    def at(self, path: str) -> "FileSource":
+        other = super().at(path)
+        assert isinstance(other, FileSource)
+        other._made = None
+        return other
+
     def _scores(self, index: _Index, file: BinaryIO, sentence: Sentence) -> numpy.ndarray:
         words = list(sentence.words)
         for low, high in _ranges(index.keys, sentence):

@@ -163,6 +163,12 @@ class HuggingFaceSource(TeacherSource):
     def release(self) -> None:
         self._parts = None
 
+    def at(self, path: str) -> "HuggingFaceSource":
+        other = super().at(path)
+        assert isinstance(other, HuggingFaceSource)
+        other._location = None
+        return other
+
     def _located(self, whose: str = "") -> Tuple[Path, Optional[str]]:
         """Its config.json, and, of a model on the Hub, the revision."""
         if self._location is None:

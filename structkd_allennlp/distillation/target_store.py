@@ -1,6 +1,5 @@
 """The scores that teachers give to sentences, kept on disk."""
 
-import functools
 import hashlib
 import json
 import logging
@@ -9,7 +8,6 @@ import socket
 import struct
 import zlib
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import lmdb
@@ -20,6 +18,7 @@ from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.batching import by_length
 from structkd_allennlp.data.sentences import Sentence
+from structkd_allennlp.distillation.store_files import StoreFiles, damaged, open_store
 from structkd_allennlp.distillation.stored_scores import (
     Encoding,
     Record,
@@ -31,13 +30,8 @@ from structkd_allennlp.modules.tagger_chain import Potentials
 
 logger = logging.getLogger(__name__)
 
-# Address space, not disk: LMDB's file grows with what is in it.
-_MAP_SIZE = 1 << 40
 # Of which the marginals are computed at once, padding included.
 _TOKENS_A_BATCH = 4096
-# How many processes may read at once. (LMDB's default of 126 is soon used up by ones that were
-# killed, until somebody clears them away.)
-_MAX_READERS = 1024
 _CORRUPT = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
 # Of a head, and of an entry of earlier versions: magic and version, CRC-32 of all that follows.
 _FRAME = struct.Struct("<4sI")
@@ -72,19 +66,6 @@ class Head(NamedTuple):
     labels: List[str]
     encoding: Optional[str]
     potentials: Potentials
-
-
-class _Files(NamedTuple):
-    """
-    An open store. What is written at once is one block, which LMDB keeps in pages of its own; an
-    index says where in which block the record of an address is. So pages are full but for the last
-    ones of blocks. In the main database are heads, and the entries of earlier versions.
-    """
-
-    environment: lmdb.Environment
-    # `None` where nothing can be written, and nothing has been.
-    index: Any
-    blocks: Any
 
 
 class TargetStore(FromParams):
@@ -137,9 +118,9 @@ class TargetStore(FromParams):
         self.encoding = Encoding(precision or usual, top).checked()
 
     @property
-    def _files(self) -> _Files:
+    def _files(self) -> StoreFiles:
         # Not opened before it is used: a finished archive names a store that it does not need.
-        return _open(self._path)
+        return open_store(self._path)
 
     def head(self, teacher: str) -> Optional[Head]:
         """The head of the teacher with this digest, or `None`."""
@@ -177,7 +158,7 @@ class TargetStore(FromParams):
                         return None
                     return record.scores()
         except lmdb.Error as error:
-            raise _damaged(self.directory, str(error)) from error
+            raise damaged(self.directory, str(error)) from error
         payload = self._framed(address)
         return None if payload is None else self._scores_of_earlier_versions(payload, shape)
 
@@ -296,7 +277,7 @@ class TargetStore(FromParams):
             with self._files.environment.begin(buffers=True) as transaction:
                 yield transaction
         except lmdb.Error as error:
-            raise _damaged(self.directory, str(error)) from error
+            raise damaged(self.directory, str(error)) from error
 
     @contextmanager
     def _writing(self) -> Iterator[lmdb.Transaction]:
@@ -304,7 +285,7 @@ class TargetStore(FromParams):
             with self._files.environment.begin(write=True, buffers=True) as transaction:
                 yield transaction
         except _CORRUPT as error:
-            raise _damaged(self.directory, str(error)) from error
+            raise damaged(self.directory, str(error)) from error
         except lmdb.Error as error:
             raise ConfigurationError(
                 f"cannot write to the target store {self.directory} ({error}): make room on its "
@@ -372,57 +353,3 @@ def _address(teacher: str, language: Optional[str], words: Sequence[str]) -> byt
         # A word has the separator in it, or what stands for it.
         text = "\x1f".join(part.replace("\x1e", "\x1e0").replace("\x1f", "\x1e1") for part in parts)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()
-
-
-@functools.cache
-def _open(directory: str) -> _Files:
-    """LMDB lets a process open an environment once, so all stores of a directory share it."""
-    data = Path(directory, "data.mdb")
-    options: Dict[str, Any] = {"map_size": _MAP_SIZE, "readahead": False, "meminit": False}
-    options["max_dbs"] = 2
-    try:
-        os.makedirs(directory, exist_ok=True)
-        writable = not data.exists() or os.access(directory, os.W_OK)
-        if not writable:
-            # Without a lock file there is nobody to lock out: nobody can write.
-            options |= {"readonly": True, "lock": False}
-        environment = lmdb.open(directory, max_readers=_MAX_READERS, **options)
-        # Processes that were killed leave their entries in the table of readers.
-        environment.reader_check()
-    except (lmdb.Error, OSError) as error:
-        raise _unusable(directory, error) from error
-    # The number of the last page in use, which lies in the file's first pages.
-    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    there = data.stat().st_size
-    if there < needed:
-        environment.close()
-        # Reading what is not there would end the process (SIGBUS).
-        raise _damaged(directory, f"{there} bytes of {needed} are there")
-    try:
-        return _Files(environment, *(_database(environment, x) for x in (b"index", b"blocks")))
-    except lmdb.Error as error:
-        environment.close()
-        if isinstance(error, lmdb.DiskError):
-            raise _unusable(directory, error) from error
-        raise _damaged(directory, str(error)) from error
-
-
-def _database(environment: lmdb.Environment, name: bytes) -> Any:
-    try:
-        return environment.open_db(name, create=not environment.flags()["readonly"])
-    except lmdb.NotFoundError:
-        return None
-
-
-def _unusable(directory: str, error: Exception) -> ConfigurationError:
-    return ConfigurationError(
-        f"{directory} cannot be used as a target store ({error}): choose a directory that can "
-        "be written to, or delete this one if it is damaged; targets are computed again"
-    )
-
-
-def _damaged(directory: str, how: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"the target store {directory} is damaged ({how}): delete the directory; its targets are "
-        "computed again"
-    )

@@ -1,5 +1,6 @@
 """One teacher: a source of scores, with a store in front of it."""
 
+import copy
 import logging
 import os
 from contextlib import contextmanager
@@ -93,6 +94,13 @@ class TeacherSource(Registrable):
 
     def release(self) -> None:
         """Frees what was loaded. It is loaded again when it is needed."""
+
+    def at(self, path: str) -> "TeacherSource":
+        """The same source, not loaded, with its file or directory at another place."""
+        other = copy.copy(self)
+        other.release()
+        other.name = path
+        return other
 
 
 @TeacherSource.register("archive")
@@ -217,16 +225,17 @@ class Teacher:
         if self._head is None:
             self.source.check()
             if self._store is not None:
-                self._head = self._store.head(self._digest)
+                self._head = self._store.head(self.digest)
         if self._head is None:
             with _random_state_kept():
                 self._head = self.source.head()
             if self._store is not None:
-                self._store.put_head(self._digest, self._head)
+                self._store.put_head(self.digest, self._head)
         return self._head
 
     @cached_property
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """Of its source."""
         return self.source.digest()
 
     def has(self, sentence: Sentence) -> bool:
@@ -239,7 +248,7 @@ class Teacher:
         """The emission scores of a sentence, `(length, labels)`, if they are in the store."""
         if self._store is None:
             return None
-        return self._store.get(self._digest, sentence, len(self.head().labels))
+        return self._store.get(self.digest, sentence, len(self.head().labels))
 
     def computed(self, sentences: Sequence[Sentence], device: torch.device) -> List[numpy.ndarray]:
         """The emission scores of sentences by the source, which also go into the store."""
@@ -253,7 +262,7 @@ class Teacher:
                     "training has diverged, so train it again, or the sentence is too long for it"
                 )
         if self._store is not None:
-            self._store.put(self._digest, zip(sentences, emissions, strict=True))
+            self._store.put(self.digest, zip(sentences, emissions, strict=True))
         return emissions
 
     def missing(self, sentences: Iterable[Sentence]) -> List[Sentence]:

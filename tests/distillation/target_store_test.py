@@ -17,6 +17,7 @@ from hypothesis import given
 
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation import target_store
+from structkd_allennlp.distillation.store_files import open_store
 from structkd_allennlp.distillation.target_store import Head, TargetStore
 from structkd_allennlp.modules.tagger_chain import Potentials
 
@@ -300,7 +301,7 @@ def test_damaged_pages_are_missing_entries_or_an_error_that_says_what_to_do(tmp_
 
 
 def read_and_die(path):
-    with target_store._open(path).environment.begin():
+    with open_store(path).environment.begin():
         os.kill(os.getpid(), signal.SIGKILL)
 
 
