@@ -64,7 +64,7 @@ class System:
     def __init__(self, title: str, archives: Dict[str, str], allennlp: bool = False) -> None:
         self.title = title
         self.bytes = sum(Path(archive).stat().st_size for archive in set(archives.values()))
-        loaded = {archive: _load(archive, allennlp) for archive in dict.fromkeys(archives.values())}
+        loaded = {archive: load(archive, allennlp) for archive in dict.fromkeys(archives.values())}
         self._taggers = {language: loaded[archive] for language, archive in archives.items()}
         self.parameters = sum(
             parameter.numel() for one in loaded.values() for parameter in one.model.parameters()
@@ -98,7 +98,7 @@ class System:
         return self._taggers[batch[0].language or ""]
 
 
-def _load(path: str, allennlp: bool) -> Tagger:
+def load(path: str, allennlp: bool) -> Tagger:
     archive = load_archive(path)
     model, reader = archive.model.eval(), archive.dataset_reader
     if not allennlp:

@@ -1,0 +1,349 @@
+"""
+The exported tagger of a student, in float32 and int8, beside the ways that the archive has to tag
+(our predictor, AllenNLP's own tagger with its weights) and beside taggers that others would use,
+trained on the same sentences: accuracy, size, start, memory, sentences a second and latency, each
+in a process of its own, on one thread, from words to tags. Then whole commands: `structkd tag` and
+`allennlp predict`.
+
+    python benchmarks/serving.py --student out/suites/ud/students/posterior/seed1/model.tar.gz
+
+spaCy's tagger is trained here, in some minutes. So is UDPipe's where --udpipe names a Python that
+has it: python -m venv /tmp/udpipe && /tmp/udpipe/bin/pip install --no-deps ufal.udpipe
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import measure
+import prediction
+from server import resident
+from serving_contenders import Example
+
+from structkd_allennlp.serving.export.exporter import export_tagger
+from structkd_allennlp.serving.formats import Conllu
+from structkd_allennlp.serving.input_files import InputFile
+
+FLOAT, INT8 = "exported", "exported, int8"
+SCRIPT = Path(__file__).with_name("serving_contenders.py")
+UPOS = 3
+
+
+class Choice(NamedTuple):
+    """
+    # Parameters
+
+    title : `str`
+    kind : `str`
+        As `serving_contenders` names it.
+    path : `Path`
+        Of its model.
+    python : `str`
+        What runs it.
+    """
+
+    title: str
+    kind: str
+    path: Path
+    python: str = sys.executable
+
+
+class Process:
+    """A contender that waits for what it is told. The seconds until it had tagged a sentence."""
+
+    def __init__(self, choice: Choice, data: Path) -> None:
+        started = time.perf_counter()
+        self._process = subprocess.Popen(
+            [choice.python, str(SCRIPT), choice.kind, str(choice.path), str(data)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer()
+        self.start = time.perf_counter() - started
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args!r} has ended, for the reason above")
+        return line
+
+    def ask(self, command: str) -> Any:
+        assert self._process.stdin is not None
+        print(command, file=self._process.stdin, flush=True)
+        return json.loads(self._answer())
+
+    @property
+    def bytes(self) -> int:
+        return resident(self._process.pid)
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def examples(pattern: str, languages: Sequence[str], most: Optional[int] = None) -> List[Example]:
+    """Of all languages; of each so many at most."""
+    found = []
+    for language in languages:
+        records = Conllu().read(InputFile(pattern.format(language=language)).lines())
+        own = (record for record in records if record.request is not None)
+        for record in itertools.islice(own, most):
+            assert record.request is not None
+            tags = [record.lines[row].split("\t")[UPOS] for row in record.rows]
+            found.append(Example(list(record.request.sentence), language, tags))
+    return found
+
+
+def write(path: Path, sentences: Sequence[Example]) -> Path:
+    lines = [json.dumps(one._asdict(), ensure_ascii=False) + "\n" for one in sentences]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def train_spacy(
+    directory: Path, train: Sequence[Example], dev: Sequence[Example], epochs: int
+) -> Path:
+    """The small pipeline for a CPU that `spacy init config` proposes, with a tagger alone."""
+    import spacy
+    from spacy.cli.init_config import init_config
+    from spacy.tokens import Doc, DocBin
+
+    directory.mkdir(parents=True, exist_ok=True)
+    vocab = spacy.blank("xx").vocab
+    for name, sentences in (("train", train), ("dev", dev)):
+        docs = [Doc(vocab, words=one.words, tags=one.tags) for one in sentences]
+        DocBin(attrs=["TAG"], docs=docs).to_disk(directory / f"{name}.spacy")
+    config = init_config(lang="xx", pipeline=["tagger"], optimize="efficiency", silent=True)
+    config["training"].update(max_epochs=epochs, max_steps=0, patience=0, eval_frequency=500)
+    config["training"]["logger"] = {"@loggers": "spacy.ConsoleLogger.v1", "progress_bar": False}
+    config.to_disk(directory / "config.cfg")
+    paths = [f"--paths.{name}={directory / f'{name}.spacy'}" for name in ("train", "dev")]
+    command = [sys.executable, "-m", "spacy", "train", str(directory / "config.cfg")]
+    subprocess.run([*command, "--output", str(directory), *paths], check=True, stdout=sys.stderr)
+    return directory / "model-best"
+
+
+def accuracy(sentences: Sequence[Example], tags: Sequence[Sequence[str]]) -> Dict[str, float]:
+    """By language, and the mean of these, in percent of words."""
+    right: Dict[str, List[bool]] = {}
+    for example, own in zip(sentences, tags, strict=True):
+        pairs = zip(example.tags, own, strict=True)
+        right.setdefault(example.language or "", []).extend(a == b for a, b in pairs)
+    result = {language: 100 * sum(own) / len(own) for language, own in right.items()}
+    return {**result, "mean": sum(result.values()) / len(result)}
+
+
+def size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def contenders(
+    choices: Sequence[Choice], test: Sequence[Example], data: Path, rounds: int, singles: int
+) -> List[measure.Row]:
+    starts: Dict[str, List[float]] = {choice.title: [] for choice in choices}
+    for round_ in range(rounds):
+        for choice in list(choices)[:: -1 if round_ % 2 else 1]:
+            with Process(choice, data) as process:
+                starts[choice.title].append(process.start)
+    with ExitStack() as stack:
+        processes = {choice.title: stack.enter_context(Process(choice, data)) for choice in choices}
+        memory = {title: process.bytes for title, process in processes.items()}
+        tags = {}
+        for title, process in processes.items():
+            process.ask("warm")
+            tags[title] = process.ask("tags")
+        seconds: Dict[str, List[float]] = {title: [] for title in processes}
+        alone: Dict[str, List[float]] = {title: [] for title in processes}
+        for round_ in range(rounds):
+            for title in list(processes)[:: -1 if round_ % 2 else 1]:
+                seconds[title].append(processes[title].ask("all"))
+        step = max(len(test) // singles, 1)
+        for i in range(0, len(test), step):
+            for title, process in processes.items():
+                alone[title].append(process.ask(f"one {i}"))
+        rows = []
+        for choice in choices:
+            title = choice.title
+            median = measure.summary(seconds[title])["median"]
+            rows.append(
+                {
+                    "title": title,
+                    "bytes": size(choice.path),
+                    "start": measure.summary(starts[title]),
+                    "resident_after_start": memory[title],
+                    "resident": processes[title].bytes,
+                    "sentences_a_second": len(test) / median,
+                    "words_a_second": sum(len(one.words) for one in test) / median,
+                    "seconds": measure.summary(seconds[title]),
+                    "latency": measure.summary(alone[title]),
+                    "accuracy": accuracy(test, tags[title]),
+                }
+            )
+        same = sum(a == b for a, b in zip(tags[FLOAT], tags["predictor"], strict=True))
+        if same != len(test):
+            raise RuntimeError(f"the exported tagger tags {len(test) - same} sentences otherwise")
+        return rows
+
+
+def commands(
+    archive: str, exported: Path, test: Sequence[Example], lines: int, rounds: int
+) -> List[measure.Row]:
+    """Seconds and the most memory of whole commands, on one line and on many."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        output = Path(name, "output")
+        for count in (1, lines):
+            data = Path(name, f"{count}.jsonl")
+            repeated = itertools.islice(itertools.cycle(test), count)
+            write(data, [one._replace(tags=[]) for one in repeated])
+            programs = {
+                "structkd tag": [
+                    "structkd_allennlp.serving.cli", "tag", str(exported), str(data), "--threads",
+                    "1", "-o", str(output),
+                ],
+                "allennlp predict": [
+                    "allennlp", "predict", archive, str(data), "--predictor", "structured_tagger",
+                    "--silent", "--batch-size", str(prediction.BATCH_SIZE), "--output-file",
+                    str(output), "--include-package", "structkd_allennlp",
+                ],
+            }  # fmt: skip
+            for round_ in range(rounds):
+                for program in list(programs)[:: -1 if round_ % 2 else 1]:
+                    seconds, peak = _watched(programs[program])
+                    output.unlink()
+                    rows.append(
+                        {"program": program, "lines": count, "seconds": seconds, "resident": peak}
+                    )
+    return rows
+
+
+def _watched(command: Sequence[str]) -> Tuple[float, int]:
+    """The seconds that a module takes, and the most resident bytes that were seen."""
+    with tempfile.TemporaryFile("w+") as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], stdout=log, stderr=subprocess.STDOUT
+        )
+        peak = 0
+        while process.poll() is None:
+            # Not what the system says at the end, which counts this process before the other began.
+            with suppress(OSError, AssertionError):
+                peak = max(peak, resident(process.pid))
+            time.sleep(0.02)
+        seconds = time.perf_counter() - started
+        if process.returncode:
+            log.seek(0)
+            raise RuntimeError(f"{command[0]} failed:\n{log.read()[-3000:]}")
+    return seconds, peak
+
+
+def tables(results: Dict[str, Any]) -> str:
+    lines = [
+        [
+            row["title"],
+            f"{row['accuracy']['mean']:.2f}",
+            f"{row['bytes'] / 1e6:.1f}",
+            f"{row['start']['median']:.2f}",
+            f"{row['resident_after_start'] / 1e6:,.0f}",
+            f"{row['resident'] / 1e6:,.0f}",
+            f"{row['sentences_a_second']:,.0f}",
+            f"{row['words_a_second']:,.0f}",
+            f"{1000 * row['latency']['median']:.2f}",
+        ]
+        for row in results["rows"]
+    ]
+    header = [
+        "", "accuracy", "MB on disk", "s to start", "MB then", "MB later", "sentences a second",
+        "words a second", "ms for one",
+    ]  # fmt: skip
+    languages = [name for name in results["rows"][0]["accuracy"] if name != "mean"]
+    by_language = [
+        [row["title"], *(f"{row['accuracy'][name]:.2f}" for name in languages)]
+        for row in results["rows"]
+    ]
+    found = [measure.table(header, lines), measure.table(["accuracy", *languages], by_language)]
+    whole = []
+    for program, count in dict.fromkeys(
+        (row["program"], row["lines"]) for row in results["commands"]
+    ):
+        own = [
+            row for row in results["commands"] if (row["program"], row["lines"]) == (program, count)
+        ]
+        median = measure.summary([row["seconds"] for row in own])["median"]
+        peak = max(row["resident"] for row in own)
+        whole.append([program, f"{count:,}", f"{median:.2f}", f"{peak / 1e6:,.0f}"])
+    found.append(measure.table(["the command", "lines", "s", "MB at most"], whole))
+    return "\n\n".join(found) + "\n"
+
+
+def main() -> None:
+    parser = measure.parser(__doc__, "serving", rounds=5)
+    add = parser.add_argument
+    add("--student", default="out/suites/ud/students/posterior/seed1/model.tar.gz")
+    add("--train", default="data/ud/{language}/train.conllu", help="default: %(default)s")
+    add("--dev", default="data/ud/{language}/dev.conllu", help="default: %(default)s")
+    add("--test", default="data/ud/{language}/test.conllu", help="default: %(default)s")
+    add("--languages", nargs="+", help="by default those of the student")
+    add("--sentences", type=measure.positive, help="of a language, at most")
+    add("--singles", type=measure.positive, default=200, help="how many to tag one by one")
+    add("--lines", type=measure.positive, default=20_000, help="for whole commands")
+    add("--spacy-epochs", type=int, default=10, help="0 leaves it out; default: %(default)s")
+    add("--udpipe", metavar="PYTHON", help="an interpreter with ufal.udpipe")
+    add("--udpipe-iterations", type=measure.positive, default=20, help="default: %(default)s")
+    args = measure.parse(parser)
+    environment = measure.environment(args.threads)
+    print(tables(run(args, environment)))
+
+
+def run(args: argparse.Namespace, environment: Dict[str, Any]) -> Dict[str, Any]:
+    prediction.check_files([args.student])
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        export_tagger(args.student, directory / "float")
+        export_tagger(args.student, directory / "int8", "int8")
+        description = json.loads((directory / "float/tagger.json").read_text(encoding="utf-8"))
+        languages = args.languages or description["info"]["languages"]
+        archive = Path(args.student)
+        choices = [
+            Choice(FLOAT, "exported", directory / "float"),
+            Choice(INT8, "exported", directory / "int8"),
+            Choice("predictor", "predictor", archive),
+            Choice("AllenNLP's crf_tagger", "allennlp", archive),
+        ]
+        train = examples(args.train, languages, args.sentences)
+        if args.spacy_epochs:
+            dev = examples(args.dev, languages, args.sentences)
+            path = train_spacy(directory / "spacy", train, dev, args.spacy_epochs)
+            choices.append(Choice("spaCy, tok2vec", "spacy", path))
+        if args.udpipe:
+            path = directory / "model.udpipe"
+            data = write(directory / "train.jsonl", train)
+            options = [str(path), str(data), str(args.udpipe_iterations)]
+            subprocess.run(
+                [args.udpipe, str(SCRIPT), "train-udpipe", *options], check=True, stdout=sys.stderr
+            )
+            choices.append(Choice("UDPipe 1", "udpipe", path, args.udpipe))
+        test = examples(args.test, languages, args.sentences)
+        data = write(directory / "test.jsonl", test)
+        rows = contenders(choices, test, data, args.rounds, args.singles)
+        whole = commands(args.student, directory / "float", test, args.lines, args.rounds)
+    results = {"rows": rows, "commands": whole}
+    measure.write(args.output, "serving", environment, languages=languages, **results)
+    return results
+
+
+if __name__ == "__main__":
+    main()
