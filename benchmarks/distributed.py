@@ -76,12 +76,16 @@ def train(args: argparse.Namespace, processes: int, accumulated: int, folder: Pa
     whole = time.perf_counter() - started
     epochs = read_record(run)
     metrics = read_json(run / "metrics.json")
+    (state,) = run.glob("training_state_*.th")
+    steps = torch.load(state, weights_only=True)["callbacks"][-1]["steps"]
+    seconds = statistics.median(epoch["seconds"] for epoch in epochs[1:])
     names = ("best_validation_f1-measure/macro", "best_validation_accuracy/macro")
     return {
         "processes": processes,
         "accumulated": accumulated,
         # The first has what is done once, such as compiling loops.
-        "seconds_an_epoch": statistics.median(epoch["seconds"] for epoch in epochs[1:]),
+        "seconds_an_epoch": seconds,
+        "seconds_a_step": seconds * len(epochs) / steps,
         "seconds_of_the_command": whole,
         "score": 100 * next(metrics[name] for name in names if name in metrics),
         "parameters": sum(x.numel() for x in torch.load(run / "best.th").values()),

@@ -18,10 +18,13 @@ class Stage(NamedTuple):
     resource : `str`, optional
         What all workers share and use one at a time, in the order in which they ask, such as the
         driver or the network; by default this is the worker's own time, which varies.
+    workers : `int`, optional
+        How many of them share one of that, the first ones the first; by default all.
     """
 
     seconds: float
     resource: Optional[str] = None
+    workers: Optional[int] = None
 
 
 class Failures(NamedTuple):
@@ -47,8 +50,8 @@ class Outcome(NamedTuple):
     steady : `float`
         Parts a second, between a quarter and three quarters of them.
     busy : `Dict[str, float]`
-        The share of the time in which each shared resource was used, and, as `"workers"`, the mean
-        share of theirs that workers did not wait.
+        The mean share of the time in which each shared resource was used, and, as `"workers"`, that
+        in which workers did not wait.
     failures : `int`
     """
 
@@ -79,8 +82,14 @@ def simulate(
     seed : `int`, optional (default = `0`)
     """
     chance = random.Random(seed)
-    free: Dict[str, float] = {stage.resource: 0.0 for stage in stages if stage.resource}
-    used = dict.fromkeys(free, 0.0)
+    # By name and number.
+    free: Dict[Tuple[str, int], float] = {
+        (stage.resource, i // (stage.workers or workers)): 0.0
+        for stage in stages
+        if stage.resource
+        for i in range(workers)
+    }
+    used = {stage.resource: 0.0 for stage in stages if stage.resource}
     left, failed, own = parts, 0, 0.0
     ends: List[float] = []
 
@@ -107,15 +116,16 @@ def simulate(
             fails[worker] = next_failure(now)
             heapq.heappush(events, (now, worker, 0))
             continue
-        seconds, resource = stages[number]
+        seconds, resource, sharers = stages[number]
         if resource is None:
             if variation:
                 shape = variation**-2
                 seconds = chance.gammavariate(shape, seconds / shape)
             end = now + seconds
         else:
-            end = max(now, free[resource]) + seconds
-            free[resource] = end
+            key = resource, worker // (sharers or workers)
+            end = max(now, free[key]) + seconds
+            free[key] = end
             used[resource] += seconds
         own += seconds
         heapq.heappush(events, (end, worker, number + 1))
@@ -123,5 +133,8 @@ def simulate(
     first, last = len(ends) // 4, 3 * len(ends) // 4
     between = ends[last] - ends[first]
     steady = (last - first) / between if between else parts / total
-    busy = {name: seconds / total for name, seconds in used.items()}
+    busy = {
+        name: seconds / total / sum(key[0] == name for key in free)
+        for name, seconds in used.items()
+    }
     return Outcome(total, steady, {"workers": own / (workers * total), **busy}, failed)

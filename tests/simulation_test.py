@@ -7,7 +7,7 @@ from simulation import Failures, Stage, simulate
 
 seconds = st.floats(0.01, 10)
 resources = st.sampled_from([None, "driver", "network"])
-rows_of_stages = st.lists(st.builds(Stage, seconds, resources), min_size=1, max_size=4)
+rows_of_stages = st.lists(st.builds(Stage, seconds, resources, st.none()), min_size=1, max_size=4)
 
 
 @given(rows_of_stages, st.integers(1, 20))
@@ -44,6 +44,14 @@ def test_many_workers_are_as_fast_as_what_they_share():
     many = simulate(stages, 1000, 20_000, variation=0.3)
     assert many.steady == pytest.approx(50, rel=0.01)
     assert many.busy["network"] > 0.95
+
+
+def test_what_each_few_workers_share():
+    """Ten drivers are ten times as fast as one, as long as nothing else is shared."""
+    stages = [Stage(1.0, "driver", 10), Stage(2.0)]
+    ten, one = simulate(stages, 100, 10_000), simulate(stages, 10, 1_000)
+    assert ten.steady == pytest.approx(10 * one.steady)
+    assert ten.busy == pytest.approx(one.busy)
 
 
 def test_failures_cost_what_they_say():
