@@ -91,6 +91,8 @@ class RayExecutor(Executor):
         self._pool = ThreadPoolExecutor(self.slots)
         self._lock = threading.Lock()
         self._stopped = False
+        # Whether to wait for nobody any more, such as for a node that has been cut off.
+        self._left = False
         self._running: Set[ray.ObjectRef] = set()
         self._place: Optional[Place] = None
         # Whether there are nodes that do not see the directories.
@@ -118,6 +120,7 @@ class RayExecutor(Executor):
         finally:
             for task in running:
                 ray.cancel(task, force=True)
+            self._left = True
             self._pool.shutdown(cancel_futures=True)
             if self._place is not None:
                 Path(self._place.directory, TOKEN_NAME).unlink(missing_ok=True)
@@ -158,6 +161,9 @@ class RayExecutor(Executor):
             task = self._task.remote(*arguments)
             self._running.add(task)
         try:
+            while not ray.wait([task], timeout=1)[0]:
+                if self._left:
+                    raise JobFailed("did not end")
             return ray.get(task)
         finally:
             with self._lock:

@@ -1,6 +1,7 @@
 """A Ray cluster of two nodes on this machine, with a CPU each."""
 
 import os
+import signal
 import time
 
 import pytest
@@ -38,6 +39,12 @@ class Nodes:
         """As if the second lost its power."""
         (node,) = self._cluster.worker_nodes
         self._cluster.remove_node(node, allow_graceful=False)
+
+    def kill_raylet(self):
+        """As if it had crashed. The others there see that when nothing is left of it."""
+        os.kill(self.raylet, signal.SIGKILL)
+        (node,) = self._cluster.worker_nodes
+        node.all_processes["raylet"][0].process.wait()
 
     def wait(self, number):
         """Until so many are alive, whoever has started them."""

@@ -2,14 +2,21 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from allennlp.common.checks import ConfigurationError
+
+from structkd_allennlp.suite.jobs import Step, TargetsJob
+from structkd_allennlp.suite.process import log_of
 
 pytestmark = pytest.mark.cluster
 
@@ -130,17 +137,22 @@ def expected(suite):
     return results(directory)
 
 
-def test_interrupted_and_gone_on_with(nodes, suite, tmp_path, expected):
+def test_stopped_and_gone_on_with(nodes, suite, tmp_path, expected):
+    """However it is stopped, no worker stays, on either node."""
     directory = tmp_path / "suite"
-    with started(command(suite, directory, *ray(nodes))) as process:
-        until(lambda: all(epochs(directory, name) > 2 for name in RUNS[:2]), process)
-        both = workers(directory)
-        assert sorted(is_below(pid, nodes.raylet) for pid in both.values()) == [False, True]
-        process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=60)
-    assert workers(directory) == {}
+    for number, least in ((signal.SIGKILL, 2), (signal.SIGINT, 4)):
+        with started(command(suite, directory, *ray(nodes))) as process:
+            until(lambda n=least: all(epochs(directory, x) > n for x in RUNS[:2]), process)
+            both = workers(directory)
+            assert sorted(is_below(pid, nodes.raylet) for pid in both.values()) == [False, True]
+            process.send_signal(number)
+            printed, _ = process.communicate()
+        assert "2 at a time" in printed
+        if number == signal.SIGKILL:
+            while workers(directory):
+                time.sleep(0.05)
+        assert workers(directory) == {}
     assert process.returncode == 130, printed
-    assert "2 at a time" in printed
     assert "interrupted" in printed
     subprocess.run(command(suite, directory, *ray(nodes)), check=True)
     assert results(directory) == expected
@@ -164,7 +176,7 @@ def test_a_node_dies(nodes, suite, tmp_path, expected, how):
         if how == "node":
             nodes.kill()
         else:
-            os.kill(nodes.raylet, signal.SIGKILL)
+            nodes.kill_raylet()
         # Nothing of it is left to write to what others go on with.
         until(lambda: not Path(f"/proc/{pid}").exists(), process)
         printed, _ = process.communicate()
@@ -175,3 +187,72 @@ def test_a_node_dies(nodes, suite, tmp_path, expected, how):
     assert "failed" not in printed
     assert results(directory) == expected
     assert record(directory, name)["recovered"]
+
+
+@pytest.fixture
+def elsewhere(nodes, tmp_path):
+    """In the place of the second node one that sees nothing in the place of this directory."""
+    nodes.kill()
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    mounted = f"mount -t tmpfs tmpfs {shlex.quote(str(hidden))}"
+    # In a file system of its own, as far as this user may have one.
+    unshare = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*unshare, mounted], capture_output=True).returncode:
+        pytest.skip("needs unshare(1), and a system that lets this user mount")
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
+    start += [f"--address={nodes.address}", "--object-store-memory=200000000"]
+    with subprocess.Popen([*unshare, f"{mounted} && exec {shlex.join(start)}"]) as node:
+        nodes.wait(2)
+        yield hidden
+        node.terminate()
+        node.wait()
+
+
+def test_without_a_file_system_in_common(nodes, elsewhere, suite, expected):
+    def copies():
+        return set(Path(tempfile.gettempdir()).glob("structkd-suite-*"))
+
+    before, directory = copies(), elsewhere / "suite"
+    with started(command(suite, directory, *ray(nodes))) as process:
+        assert until(lambda: copies() - before, process)
+        printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    assert results(directory) == expected
+    assert copies() == before
+    # What came back has no checkpoints. The other node has worked where everything is.
+    far = {name for name in RUNS if not list((directory / name).glob("*.th"))}
+    assert 0 < len(far) < len(RUNS)
+    assert all("Epoch duration" in log_of(name, directory).read_text() for name in RUNS)
+    # What is trained already is only evaluated again, on either.
+    for name in RUNS:
+        own = {**record(directory, name), "evaluation_digest": "of another test file"}
+        (directory / name / "run.json").write_text(json.dumps(own), encoding="utf-8")
+    subprocess.run(command(suite, directory, *ray(nodes)), check=True)
+    assert results(directory) == expected
+    assert not any("Epoch duration" in log_of(name, directory).read_text() for name in RUNS)
+
+
+def test_each_gets_a_gpu(tmp_path, monkeypatch):
+    """Such as there are here: none that a model could be on."""
+    ray = pytest.importorskip("ray")
+    from structkd_allennlp.suite.ray_executor import RayExecutor
+
+    probe = "import os\nnames = ('CUDA_VISIBLE_DEVICES', 'OMP_NUM_THREADS')\n"
+    probe += "print('has', *(os.environ[name] for name in names))\nos.environ[names[0]] = ''\n"
+    (tmp_path / "probe.py").write_text(probe + "import time\ntime.sleep(5)\n")
+    monkeypatch.chdir(tmp_path)
+    steps = [Step(f"s{i}", TargetsJob([], ["probe"]), "targets") for i in range(2)]
+    ray.init("local", num_cpus=5, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        with pytest.raises(ConfigurationError, match=r"--cpus is 6, and no node .* and a GPU"):
+            RayExecutor(cpus=6)
+        assert RayExecutor(cpus=3).slots == 1
+        executor = RayExecutor(cpus=2)
+        assert executor.slots == 2
+        executor.run(steps, tmp_path, lambda step: None)
+    finally:
+        ray.shutdown()
+    assert [step.state for step in steps] == ["done", "done"]
+    logs = "".join(log_of(step.name, tmp_path).read_text() for step in steps)
+    assert sorted(re.findall("has .*", logs)) == ["has 0 2", "has 1 2"]

@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 
 import pytest
 from allennlp.common.checks import ConfigurationError
@@ -161,3 +163,11 @@ def test_who_sees_the_directory(tmp_path):
     assert place.is_here()
     # The directory of the suite is there, but not what it reads.
     assert not Place(str(tmp_path / "gone"), str(tmp_path / "out"), "token").is_here()
+
+
+def test_a_node_imports_little():
+    """Its process starts workers, and has no use for what these take seconds to import."""
+    heavy = "{'allennlp', 'torch'}"
+    code = f"import sys, structkd_allennlp.suite.node; print(sys.modules.keys() & {heavy})"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert printed.stdout == b"set()\n"
