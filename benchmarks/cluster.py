@@ -21,10 +21,10 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Sequence, Set, Tuple
 
 import measure
-import targets
+import targets as filling
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json
@@ -48,20 +48,6 @@ def nodes(number: int) -> Iterator[str]:
         cluster.shutdown()
 
 
-def command(*arguments: str) -> float:
-    """The seconds that `allennlp` takes. Its log is shown where it fails."""
-    started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "allennlp", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    if done.returncode:
-        raise ConfigurationError(f"allennlp {arguments[0]} failed:\n{done.stdout[-3000:]}")
-    return time.perf_counter() - started
-
-
 def suite(args: argparse.Namespace) -> None:
     rows: List[measure.Row] = []
     for workers in args.workers:
@@ -82,7 +68,7 @@ def _suites(
         # In turns, so that whatever else the machine does is shared by all.
         for executor in list(executors)[:: -1 if round_ % 2 else 1]:
             with tempfile.TemporaryDirectory() as directory:
-                whole = command(
+                whole = measure.allennlp(
                     "distillation-suite", args.suite, "-s", directory, *executors[executor]
                 )
                 runs = read_json(Path(directory, "results.json"))["runs"]
@@ -245,48 +231,43 @@ def tag_table(rows: Sequence[measure.Row]) -> str:
     return measure.table([*header, "MB, second half"], lines)
 
 
+def targets(args: argparse.Namespace) -> None:
+    filling.targets(args, nodes)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     benchmarks = parser.add_subparsers(required=True)
-    arguments = benchmarks.add_parser(
-        "suite",
-        parents=[measure.parser(None, "cluster_suite", rounds=3)],
-        conflict_handler="resolve",
-        help="a suite",
-    )
-    arguments.add_argument(
+
+    def benchmark(
+        run: Callable[[argparse.Namespace], None], rounds: int, description: str
+    ) -> argparse.ArgumentParser:
+        result = benchmarks.add_parser(
+            run.__name__,
+            parents=[measure.parser(None, f"cluster_{run.__name__}", rounds)],
+            conflict_handler="resolve",
+            help=description,
+        )
+        help_ = "default: %(default)s"
+        result.add_argument(
+            "--workers", type=measure.positive, nargs="+", default=[1, 2], help=help_
+        )
+        if run is not suite:
+            result.add_argument("--input", default="data/text/en.txt", help=help_)
+            result.add_argument("--sentences", type=measure.positive, default=100_000, help=help_)
+        result.set_defaults(run=run)
+        return result
+
+    benchmark(suite, 3, "a suite").add_argument(
         "--suite",
         default="training_configs/suites/fixtures.jsonnet",
         help="default: %(default)s",
     )
-    arguments.add_argument(
-        "--workers", type=measure.positive, nargs="+", default=[1, 2], help="default: %(default)s"
+    benchmark(tag, 3, "bulk tagging").add_argument(
+        "--model", required=True, help="an exported tagger"
     )
-    arguments.set_defaults(run=suite)
-    arguments = benchmarks.add_parser(
-        "tag",
-        parents=[measure.parser(None, "cluster_tag", rounds=3)],
-        conflict_handler="resolve",
-        help="bulk tagging",
-    )
-    arguments.add_argument("--model", required=True, help="an exported tagger")
-    arguments.add_argument("--input", default="data/text/en.txt", help="default: %(default)s")
-    arguments.add_argument(
-        "--sentences", type=measure.positive, default=100_000, help="default: %(default)s"
-    )
-    arguments.add_argument(
-        "--workers", type=measure.positive, nargs="+", default=[1, 2], help="default: %(default)s"
-    )
-    arguments.set_defaults(run=tag)
-    arguments = benchmarks.add_parser(
-        "targets",
-        parents=[measure.parser(None, "cluster_targets", rounds=1)],
-        conflict_handler="resolve",
-        help="targets",
-    )
-    targets.add_arguments(arguments)
-    arguments.set_defaults(run=lambda args: targets.targets(args, nodes))
+    filling.add_arguments(benchmark(targets, 1, "a target store"))
     args = measure.parse(parser)
     args.run(args)

@@ -10,10 +10,7 @@ most of which is not training.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +20,6 @@ import measure
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import find_open_port
 
 from structkd_allennlp.common.files import read_json
@@ -33,27 +29,6 @@ CONFIG = "training_configs/distributed/one_node.jsonnet"
 # Of four bytes: the parameters of a small tagger, and of larger ones.
 GRADIENTS = [100_000, 500_000, 5_000_000, 50_000_000]
 CALLS = 20
-
-
-def command(name: str, *arguments: str, **variables: str) -> None:
-    """Runs `allennlp`. Its log is shown where it fails."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "allennlp",
-            name,
-            *arguments,
-            "--include-package",
-            "structkd_allennlp",
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    if done.returncode:
-        raise ConfigurationError(f"allennlp {name} failed:\n{done.stdout[-3000:]}")
 
 
 def train(args: argparse.Namespace, processes: int, accumulated: int, folder: Path) -> measure.Row:
@@ -69,11 +44,10 @@ def train(args: argparse.Namespace, processes: int, accumulated: int, folder: Pa
     if processes == 1:
         values["distributed"] = None
     variables = {"TASK": args.task, "DEVICES": json.dumps([args.device] * processes)}
+    overrides = ["--overrides", json.dumps(values)]
     if processes == 1 and accumulated == 1:
-        command("distillation-targets", CONFIG, "--overrides", json.dumps(values), **variables)
-    started = time.perf_counter()
-    command("train", CONFIG, "-s", str(run), "--overrides", json.dumps(values), **variables)
-    whole = time.perf_counter() - started
+        measure.allennlp("distillation-targets", CONFIG, *overrides, **variables)
+    whole = measure.allennlp("train", CONFIG, "-s", str(run), *overrides, **variables)
     epochs = read_record(run)
     metrics = read_json(run / "metrics.json")
     (state,) = run.glob("training_state_*.th")

@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 import statistics
+import subprocess
 import sys
 import time
 from datetime import datetime
@@ -171,6 +172,24 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown: the first column is text, the others are numbers."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def allennlp(*arguments: str, **variables: str) -> float:
+    """
+    The seconds that the command takes, with these variables of the environment. Its log is shown
+    where it fails.
+    """
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "allennlp", *arguments],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    if done.returncode:
+        raise ConfigurationError(f"allennlp {arguments[0]} failed:\n{done.stdout[-3000:]}")
+    return time.perf_counter() - started
 
 
 def note(text: str) -> None:

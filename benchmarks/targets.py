@@ -230,11 +230,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher", default="fixtures/teachers/en.tar.gz", help="default: %(default)s"
     )
-    parser.add_argument("--input", default="data/text/en.txt", help="default: %(default)s")
-    parser.add_argument(
-        "--sentences", type=measure.positive, default=100_000, help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--workers", type=measure.positive, nargs="+", default=[1, 2], help="default: %(default)s"
-    )
     parser.add_argument("--directory", help="for text and stores (default: the system's)")
