@@ -4,13 +4,46 @@ import argparse
 import logging
 import os
 import socket
+import time
 from contextlib import contextmanager
-from typing import Iterator, Optional
+from typing import Callable, Iterator, Optional
 
 from structkd_allennlp.common.cores import cores
 
 # Ray itself takes minutes to say that nobody answers.
 _PATIENCE_SECONDS = 10
+
+
+class Patience:
+    """
+    With a cluster that has nobody to work, such as one that grows by demand: it says so after half
+    a minute, and ends after `SECONDS`. Ray itself would wait for ever.
+
+    # Parameters
+
+    say : `Callable[[], object]`
+    """
+
+    SECONDS = 600
+    LOOK_EVERY_SECONDS = 5
+    """How often those who wait should look."""
+
+    _SAY_AFTER_SECONDS = 30
+
+    def __init__(self, say: Callable[[], object]) -> None:
+        self._say = say
+        self._since = time.monotonic()
+        self._said = False
+
+    def has_ended(self, alive: bool) -> bool:
+        """To be asked now and then, with whether there is somebody."""
+        now = time.monotonic()
+        if alive:
+            self._since, self._said = now, False
+        elif now - self._since > self._SAY_AFTER_SECONDS and not self._said:
+            self._say()
+            self._said = True
+        return now - self._since > self.SECONDS
 
 
 def add_executor_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 from collections import deque
 from contextlib import closing
 from queue import Empty, Full, Queue
@@ -12,6 +11,7 @@ from typing import Any, Deque, Dict, Generator, Iterable, Iterator, List, Option
 from allennlp.common import Tqdm
 from allennlp.common.checks import ConfigurationError
 
+from structkd_allennlp.common.cluster import Patience
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.archives import Archives
 from structkd_allennlp.distillation.fill import Missing, Part
@@ -26,10 +26,6 @@ _PARTS_A_WORKER = 2
 _PARTS_AHEAD = 32
 # How often a part, or a new worker, may be lost.
 _ATTEMPTS = 4
-# Without any worker.
-_SAY_AFTER_SECONDS = 30
-_GIVE_UP_AFTER_SECONDS = 600
-_LOOK_EVERY_SECONDS = 5
 
 
 def score_missing_on_cluster(
@@ -158,8 +154,9 @@ class _Pool:
         # In Ray's object store: sources of teachers, and their files, by digest.
         self._sources: Dict[str, Any] = {}
         self._files: Dict[str, Any] = {}
-        self._last_seen = time.monotonic()
-        self._said = False
+        self._patience = Patience(
+            lambda: logger.warning("the cluster has no room for a worker; waiting for one")
+        )
         for _ in range(workers):
             self._start()
 
@@ -184,7 +181,7 @@ class _Pool:
                 return
             waiting = [*self._running, *self._starting]
             # While there is room, look for the next part soon.
-            seconds = 0.05 if more and self._room() else _LOOK_EVERY_SECONDS
+            seconds = 0.05 if more and self._room() else Patience.LOOK_EVERY_SECONDS
             done, _ = ray.wait(waiting, timeout=seconds) if waiting else ([], [])
             for future in done:
                 if future in self._starting:
@@ -279,17 +276,11 @@ class _Pool:
         return work.part, entries
 
     def _watch(self) -> None:
-        now = time.monotonic()
-        if self._ready:
-            self._last_seen, self._said = now, False
-        elif now - self._last_seen > _GIVE_UP_AFTER_SECONDS:
+        if self._patience.has_ended(alive=bool(self._ready)):
             raise ConfigurationError(
-                f"for {_GIVE_UP_AFTER_SECONDS} seconds the cluster has had no room for a worker: "
+                f"for {Patience.SECONDS} seconds the cluster has had no room for a worker: "
                 "start nodes by `ray start --address`. The same command goes on"
             )
-        elif now - self._last_seen > _SAY_AFTER_SECONDS and not self._said:
-            logger.warning("the cluster has no room for a worker; waiting for one")
-            self._said = True
 
 
 class _Lost(Exception):

@@ -6,22 +6,16 @@ import logging
 import os
 import sys
 import threading
-import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Dict, Generator, Iterator, List, Optional, Sequence, Tuple
 
-from structkd_allennlp.common.cluster import cluster
+from structkd_allennlp.common.cluster import Patience, cluster
 from structkd_allennlp.serving import parts
 from structkd_allennlp.serving.input_files import InputError
 from structkd_allennlp.serving.part_tagger import Job, OutputParts, PartTagger, part_name
 from structkd_allennlp.serving.parts import Piece
 from structkd_allennlp.serving.progress import progress_bar
-
-# In seconds. Clusters that grow by demand take minutes to.
-_LOOK_EVERY = 5
-_SAY_AFTER = 30
-_GIVE_UP_AFTER = 600
 
 _START = "Start nodes by `ray start --address`"
 _GO_ON = "The same command goes on with the parts that are not done"
@@ -159,14 +153,14 @@ def _connected(address: Optional[str]) -> Iterator[None]:
 
     `InputError` after ten minutes without a node that could work. Ray itself would wait for ever.
     """
-    watch = _Watch()
+    patience = Patience(_say)
     end = threading.Event()
 
     def look() -> None:
         import ray
 
-        while not end.wait(_LOOK_EVERY):
-            if watch.has_given_up(ray.cluster_resources().get("CPU", 0) > 0):
+        while not end.wait(Patience.LOOK_EVERY_SECONDS):
+            if patience.has_ended(ray.cluster_resources().get("CPU", 0) > 0):
                 # Like Ctrl-C.
                 _thread.interrupt_main()
                 return
@@ -182,7 +176,7 @@ def _connected(address: Optional[str]) -> Iterator[None]:
             if thread.is_alive():
                 raise
             raise InputError(
-                f"for {_GIVE_UP_AFTER} seconds no node of the cluster has had a CPU. {_START}. "
+                f"for {Patience.SECONDS} seconds no node of the cluster has had a CPU. {_START}. "
                 f"{_GO_ON}"
             ) from None
         finally:
@@ -190,24 +184,11 @@ def _connected(address: Optional[str]) -> Iterator[None]:
             thread.join()
 
 
-class _Watch:
-    """Says so when there are no nodes left."""
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-        self._said = False
-
-    def has_given_up(self, alive: bool) -> bool:
-        now = time.monotonic()
-        if alive:
-            self._since, self._said = now, False
-        elif now - self._since > _SAY_AFTER and not self._said:
-            print(
-                f"structkd: no node of the cluster has a CPU; waiting for one. {_START}",
-                file=sys.stderr,
-            )
-            self._said = True
-        return now - self._since > _GIVE_UP_AFTER
+def _say() -> None:
+    print(
+        f"structkd: no node of the cluster has a CPU; waiting for one. {_START}",
+        file=sys.stderr,
+    )
 
 
 def _reason(error: Exception) -> str:

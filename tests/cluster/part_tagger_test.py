@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from structkd_allennlp.common.cluster import Patience
 from structkd_allennlp.serving import bulk, cluster_tag, parts
 from structkd_allennlp.serving.cli import main
 from structkd_allennlp.serving.file_systems import OutputDirectory, open_binary
@@ -266,9 +268,9 @@ def test_parquet_out_has_a_remedy_on_one_machine(job, capfd):
 def test_no_nodes(monkeypatch, capfd):
     """It is said once, and the command ends in the end."""
     times = iter([0, 100, 120, 140, 150, 701])
-    monkeypatch.setattr(cluster_tag.time, "monotonic", lambda: next(times))
-    watch = cluster_tag._Watch()
-    given_up = [watch.has_given_up(alive) for alive in (True, False, False, False, False)]
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
+    patience = Patience(cluster_tag._say)
+    given_up = [patience.has_ended(alive) for alive in (True, False, False, False, False)]
     assert given_up == [False, False, False, False, True]
     assert capfd.readouterr().err.count("no node of the cluster has a CPU") == 1
 
