@@ -15,7 +15,7 @@ from structkd_allennlp.common.cluster import Patience
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.archives import Archives
 from structkd_allennlp.distillation.fill import Missing, Part
-from structkd_allennlp.distillation.scorer import Scorer, packed
+from structkd_allennlp.distillation.scorer import Scorer, files_of
 from structkd_allennlp.distillation.target_store import Entry, TargetStore
 
 logger = logging.getLogger(__name__)
@@ -228,7 +228,7 @@ class _Pool:
         if work.baggage > 1:
             if digest not in self._files:
                 logger.info("teacher %s goes to workers that lack it", source.name)
-                self._files[digest] = ray.put(packed(source))
+                self._files[digest] = ray.put(files_of(source))
             arguments.append(self._files[digest])
         return arguments
 

@@ -2,7 +2,6 @@
 
 import io
 import os
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -11,6 +10,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.common.plugins import import_plugins
 from allennlp.common.util import import_module_and_submodules, int_to_device
 
+from structkd_allennlp.common.packing import packed, unpack
 from structkd_allennlp.data.sentences import Sentence
 from structkd_allennlp.distillation.stored_scores import Encoding
 from structkd_allennlp.distillation.target_store import Entry, entries_of
@@ -67,7 +67,7 @@ class Scorer:
         source : `TeacherSource`, optional
             The teacher, not loaded. It is needed once.
         files : `bytes`, optional
-            What the source names, as `packed`, where this machine does not see it.
+            What the source names, as `files_of`, where this machine does not see it.
 
         # Returns
 
@@ -95,7 +95,9 @@ class Scorer:
     def _found(self, digest: str, source: Optional[TeacherSource], files: Optional[bytes]) -> bool:
         if source is None:
             return False
-        teacher = Teacher(source if files is None else source.at(self._unpacked(files)))
+        teacher = Teacher(
+            source if files is None else source.at(self._unpacked(source.name, files))
+        )
         try:
             found = teacher.digest == digest
         except (OSError, ConfigurationError):
@@ -109,19 +111,15 @@ class Scorer:
             )
         return found
 
-    def _unpacked(self, files: bytes) -> str:
+    def _unpacked(self, name: str, files: bytes) -> str:
         copies = tempfile.TemporaryDirectory()
         self._copies.append(copies)
-        with tarfile.open(fileobj=io.BytesIO(files)) as tar:
-            tar.extractall(copies.name, filter="data")
-        # Nothing is packed of what is no path.
-        return str(next(Path(copies.name).iterdir(), Path(copies.name, "nothing")))
+        path = Path(copies.name, os.path.basename(os.path.abspath(name)))
+        if files:
+            unpack(io.BytesIO(files), path)
+        return str(path)
 
 
-def packed(source: TeacherSource) -> bytes:
-    """The file or the directory that a source names, if any, as a tar in memory."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        if os.path.exists(source.name):
-            tar.add(source.name, arcname=os.path.basename(os.path.abspath(source.name)))
-    return stream.getvalue()
+def files_of(source: TeacherSource) -> bytes:
+    """The file or the directory that a source names, as `packed`; nothing where it is no path."""
+    return b"".join(packed(Path(source.name))) if os.path.exists(source.name) else b""

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
+from structkd_allennlp.common.packing import unpack
 from structkd_allennlp.suite import process
 from structkd_allennlp.suite.files import finished_run
-from structkd_allennlp.suite.packing import PackedRun, unpack
+from structkd_allennlp.suite.packing import PackedRun
 from structkd_allennlp.suite.process import Job, JobFailed
 
 TOKEN_NAME = ".cluster"

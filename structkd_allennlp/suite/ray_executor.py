@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Set
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import write_text
+from structkd_allennlp.common.packing import packed
 from structkd_allennlp.suite import process
 from structkd_allennlp.suite.executor import Executor
 from structkd_allennlp.suite.inputs import inputs_of
@@ -24,7 +25,7 @@ from structkd_allennlp.suite.node import (
     remove_copies,
     run_step,
 )
-from structkd_allennlp.suite.packing import PackedRun, packed
+from structkd_allennlp.suite.packing import PackedRun
 from structkd_allennlp.suite.process import Job, JobFailed
 
 try:

@@ -18,7 +18,7 @@ from structkd_allennlp.distillation import fill as filling
 from structkd_allennlp.distillation.archives import Archives
 from structkd_allennlp.distillation.file_teacher import FileSource
 from structkd_allennlp.distillation.fill import Missing, score_missing
-from structkd_allennlp.distillation.scorer import Scorer, packed
+from structkd_allennlp.distillation.scorer import Scorer, files_of
 from structkd_allennlp.distillation.stored_scores import Encoding
 from structkd_allennlp.distillation.target_store import TargetStore
 from structkd_allennlp.distillation.teacher import ArchiveSource, Teacher
@@ -93,14 +93,14 @@ def test_a_worker_gets_what_it_does_not_see(tmp_path, directory):
     else:
         shutil.copy(archive, place)
     source, other = ArchiveSource(str(place)), Scorer("not there", False, [], Encoding())
-    digest, files = source.digest(), packed(source)
+    digest, files = source.digest(), files_of(source)
     shutil.rmtree(place) if directory else place.unlink()
     assert other.score(digest, [SENTENCES], source) is None
     assert len(other.score(digest, [SENTENCES], source, files)) == 2
     with pytest.raises(ConfigurationError, match=f"teacher {place} is another one on a worker"):
         other.score("another", [SENTENCES], source, files)
     with pytest.raises(ConfigurationError, match="another one on a worker"):
-        other.score("another", [SENTENCES], source, packed(source))
+        other.score("another", [SENTENCES], source, files_of(source))
 
 
 def test_a_source_elsewhere_is_not_loaded(tmp_path):

@@ -10,11 +10,12 @@ from allennlp.common.checks import ConfigurationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from structkd_allennlp.suite import packing
+from structkd_allennlp.common import packing
+from structkd_allennlp.common.packing import packed, unpack
 from structkd_allennlp.suite.files import revisions_file
 from structkd_allennlp.suite.inputs import inputs_of
 from structkd_allennlp.suite.node import TOKEN_NAME, Place, moved
-from structkd_allennlp.suite.packing import PackedRun, packed, unpack
+from structkd_allennlp.suite.packing import PackedRun
 
 
 @pytest.fixture
