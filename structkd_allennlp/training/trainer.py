@@ -44,6 +44,9 @@ class RecoverableTrainer(GradientDescentTrainer):
     - A loss, a gradient or a parameter that is infinite or NaN ends the run with the batch and the
       sentence that it came with.
     - `use_amp` works on a CPU as well, in bfloat16, which needs no gradient scaler.
+    - Numbers too small for a float's full precision are taken for 0 on a CPU that can do so, for
+      the rest of the process. Adam's averages for rare words decay to such numbers, with which
+      an epoch of a small tagger takes a seventh longer.
 
     Takes the place of AllenNLP's `GradientDescentTrainer`, with the same parameters, so that every
     run that loads this plugin has it, whatever its configuration says.
@@ -58,6 +61,7 @@ class RecoverableTrainer(GradientDescentTrainer):
         on_gpu = (
             torch.cuda.is_available() if device is None else int_to_device(device).type != "cpu"
         )
+        torch.set_flush_denormal(True)
         # AllenNLP's own refuses it on a CPU.
         super().__init__(*args, **{**kwargs, "use_amp": use_amp and on_gpu})
         self._amp = use_amp

@@ -13,31 +13,27 @@ local weighted_top_k(k) = { type: 'weighted_top_k', k: k };
 // Each sentence has the teachers' best sequence as its tags.
 local pseudo_labels = top_k(1);
 
-// Five seeds for what is held against the baseline first of all, three for the others.
-local five_seeds = [1, 2, 3, 4, 5];
-local three_seeds = [1, 2, 3];
-local few = ['10', '1'];
+// Of students, and of the teachers that they take turns with.
+local seeds = [1, 2, 3];
+local teachers_seeds = [1, 2];
 
 // What the rows of a task are made of. See `suite` for what it has.
 local parts(task) = {
   // Of a fraction of the labels. Fewer get more epochs and smaller batches, so that few labels are not few
-  // steps as well, and more patience.
-  local fraction(part, times=1, tokens=800, patience=task.patience) =
-    tasks.on_part(task, part, tokens) {
-      epochs: times * task.epochs,
-      teacher_epochs: times * task.teacher_epochs,
-      patience: patience,
-    },
+  // steps as well.
+  local fraction(part, times=1, tokens=800) = tasks.on_part(task, part, tokens) {
+    epochs: times * task.epochs,
+    teacher_epochs: times * task.teacher_epochs,
+  },
   all: fraction(''),
-  '10': fraction('#fold=1of10', 2, 200, 3),
-  '1': fraction('#fold=1of100', 4, 60, 8),
+  '10': fraction('#fold=1of10', 2, 200),
+  '1': fraction('#fold=1of100', 4, 60),
   all_but(i, n): fraction('#not-fold=%dof%d' % [i, n]),
 
-  // Raw text beside labels. An epoch is longer, so there are fewer; batches are those of all labels.
+  // Raw text beside labels. An epoch is several times as long, so there are fewer, of larger batches.
   with_text(own, languages=[]): own {
     epochs: task.text_epochs,
-    patience: task.patience,
-    batch: $.all.batch,
+    batch: tasks.on_part(task, '', 1600).batch,
     changes: {
       dataset_reader+: { unlabelled_reader: { type: 'unlabelled_text', max_instances: task.text } },
       train_data_path: [own.train, {
@@ -47,23 +43,25 @@ local parts(task) = {
     },
   },
 
-  // The words and tags of all labelled sentences, whatever part of them a model learns from. ("test" is
-  // what AllenNLP calls any third file; nothing is tested on it.)
-  local one_vocabulary = {
+  // What all runs have: the words and tags of all labelled sentences, whatever part of them a model learns
+  // from ("test" is what AllenNLP calls any third file; nothing is tested on it), and a learning rate that
+  // falls to nothing by the last epoch, however many there are.
+  local alike = {
     test_data_path: task.train,
     datasets_for_vocab_creation: ['test'],
+    trainer+: { learning_rate_scheduler: { type: 'slanted_triangular', cut_frac: 0.1 } },
   },
 
   student: taggers.bilstm_crf(task, task.student),
   softmax_student: taggers.bilstm_softmax(task, task.student),
   teacher(own=$.all, tagger=taggers.bilstm_crf(task, task.teacher)):
-    runs.baseline(own { epochs: own.teacher_epochs }, tagger) + one_vocabulary,
+    runs.baseline(own { epochs: own.teacher_epochs }, tagger) + alike,
 
-  local row(name, config, seeds) = { name: name, config: config + one_vocabulary, seeds: seeds },
-  alone(name, own=$.all, tagger=$.student, seeds=three_seeds):
-    row(name, runs.baseline(own, tagger), seeds),
-  distilled(name, objective, own=$.all, teachers='ensemble', tagger=$.student, seeds=three_seeds):
-    row(name, runs.distillation(own, objective, tagger) + std.get(own, 'changes', {}), seeds)
+  local row(name, config) = { name: name, config: config + alike, seeds: seeds },
+  alone(name, own=$.all, tagger=$.student):
+    row(name, runs.baseline(own, tagger)),
+  distilled(name, objective, own=$.all, teachers='ensemble', tagger=$.student):
+    row(name, runs.distillation(own, objective, tagger) + std.get(own, 'changes', {}))
     + { teachers: teachers },
 
   contrast(row, against): {
@@ -78,7 +76,7 @@ local parts(task) = {
     metric: if task.label_encoding == null then 'accuracy' else 'f1-measure',
     test: { [l]: std.strReplace(task.test, '{language}', l) for l in task.languages },
     zero_shot: task.zero_shot,
-    teachers: { ensemble: { config: $.teacher(), members: task.members, seeds: three_seeds } },
+    teachers: { ensemble: { config: $.teacher(), members: task.members, seeds: teachers_seeds } },
   },
 };
 
@@ -86,14 +84,50 @@ local parts(task) = {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
   // student (its size), members (of an ensemble), teacher_epochs, text (how many sentences of raw text in
   // each language), text_languages (beside those trained on) and text_epochs.
+  //
+  // These rows answer the question. `ablations` has them and all others.
   suite(task):
     local own = parts(task);
     local text = own.with_text(own.all);
-    local others = [
-      // Not starved of steps: as many as with raw text, until development data says to stop.
-      own.alone('baseline_long', own.all { epochs: 3 * task.epochs, patience: 3 }) + {
-        config+: { trainer+: { patience: 10 } },
+    local rows = [
+      // On labelled text alone.
+      own.distilled('structural', structural),
+
+      // With raw text.
+      own.distilled('text_pseudo_labels', pseudo_labels, text),
+      own.distilled('text_structural', structural, text),
+    ];
+    local few_labels(p) = {
+      local text = own.with_text(own[p]),
+      local teachers = 'ensemble_' + p,
+      local compared = { baseline: 'baseline_' + p },
+      teachers: {
+        [teachers]: { config: own.teacher(own[p]), members: task.members, seeds: teachers_seeds },
       },
+      rows: [
+        own.alone('baseline_' + p, own[p]),
+        own.distilled('text_pseudo_labels_' + p, pseudo_labels, text, teachers) + compared,
+        own.distilled('text_structural_' + p, structural, text, teachers) + compared,
+      ],
+      contrasts: [
+        own.contrast('text_pseudo_labels_' + p, 'baseline_' + p),
+        own.contrast('text_structural_' + p, 'baseline_' + p),
+        own.contrast('text_structural_' + p, 'text_pseudo_labels_' + p),
+      ],
+    };
+    local compared(rows) =
+      [own.contrast(row.name, 'baseline') for row in rows]
+      + [own.contrast('text_structural', other) for other in ['text_pseudo_labels', 'structural']];
+    local head = own.head + { baseline: 'baseline' };
+    local main = head + {
+      teachers+: few_labels('10').teachers,
+      rows: [own.alone('baseline')] + rows + few_labels('10').rows,
+      contrasts: compared(rows) + few_labels('10').contrasts,
+    };
+
+    local others = [
+      // Not starved of steps: the best of three times as many epochs.
+      own.alone('baseline_long', own.all { epochs: 3 * task.epochs }),
       own.alone('softmax', tagger=own.softmax_student),
 
       // On labelled text alone.
@@ -106,14 +140,11 @@ local parts(task) = {
       own.distilled(
         'posterior_weighted_top_k', { type: 'sum', objectives: [posterior, weighted_top_k(10)] }
       ),
-      own.distilled('structural', structural),
       own.distilled('cross_fitted', structural, teachers='cross_fitted'),
 
       // With raw text.
-      own.distilled('text_pseudo_labels', pseudo_labels, text, seeds=five_seeds),
       own.distilled('text_weighted_top_k', weighted_top_k(10), text),
-      own.distilled('text_posterior', posterior, text, seeds=five_seeds),
-      own.distilled('text_structural', structural, text, seeds=five_seeds),
+      own.distilled('text_posterior', posterior, text),
       own.distilled('text_one_teacher', structural, text, teachers='ensemble/1'),
       own.distilled('text_monolingual', structural, text, teachers='monolingual'),
     ] + (
@@ -121,52 +152,28 @@ local parts(task) = {
         own.distilled('text_zero_shot', structural, own.with_text(own.all, task.text_languages)),
       ]
     );
-    own.head + {
-      teachers+: {
-        softmax: {
-          config: own.teacher(tagger=taggers.bilstm_softmax(task, task.teacher)),
-          seeds: three_seeds,
+    main + {
+      ablations:: main + {
+        title: super.title + ', ablations',
+        teachers+: few_labels('1').teachers + {
+          softmax: {
+            config: own.teacher(tagger=taggers.bilstm_softmax(task, task.teacher)),
+            seeds: teachers_seeds,
+          },
+          cross_fitted: {
+            config: { folds: [own.teacher(own.all_but(i, 3)) for i in [1, 2, 3]] },
+            seeds: teachers_seeds,
+          },
+          monolingual: {
+            by_language: { [l]: own.teacher(own.all { languages: [l] }) for l in task.languages },
+            seeds: teachers_seeds,
+          },
         },
-        cross_fitted: {
-          config: { folds: [own.teacher(own.all_but(i, 3)) for i in [1, 2, 3]] },
-          seeds: three_seeds,
-        },
-        monolingual: {
-          by_language: { [l]: own.teacher(own.all { languages: [l] }) for l in task.languages },
-          seeds: three_seeds,
-        },
-      } + {
-        ['ensemble_' + p]: {
-          config: own.teacher(own[p]),
-          members: task.members,
-          seeds: three_seeds,
-        }
-        for p in few
+        rows+: others + few_labels('1').rows,
+        contrasts+: [own.contrast(row.name, 'baseline') for row in others]
+                    + [own.contrast('text_posterior', 'text_pseudo_labels')]
+                    + few_labels('1').contrasts,
       },
-      rows: [own.alone('baseline', seeds=five_seeds)] + others + std.flattenArrays([
-        local few_text = own.with_text(own[p]);
-        local teachers = 'ensemble_' + p;
-        local compared = { baseline: 'baseline_' + p };
-        [
-          own.alone('baseline_' + p, own[p]),
-          own.distilled('text_pseudo_labels_' + p, pseudo_labels, few_text, teachers) + compared,
-          own.distilled('text_structural_' + p, structural, few_text, teachers) + compared,
-        ]
-        for p in few
-      ]),
-      baseline: 'baseline',
-      contrasts: [own.contrast(row.name, 'baseline') for row in others] + [
-        own.contrast('text_structural', 'text_pseudo_labels'),
-        own.contrast('text_posterior', 'text_pseudo_labels'),
-        own.contrast('text_structural', 'structural'),
-      ] + std.flattenArrays([
-        [
-          own.contrast('text_pseudo_labels_' + p, 'baseline_' + p),
-          own.contrast('text_structural_' + p, 'baseline_' + p),
-          own.contrast('text_structural_' + p, 'text_pseudo_labels_' + p),
-        ]
-        for p in few
-      ]),
     },
 
   // How much k matters, on labelled text alone: the k best sequences, alike or weighted.

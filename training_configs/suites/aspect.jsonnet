@@ -11,10 +11,10 @@ suites.suite(tasks.aspect {
   student: suites.small,
   test: 'data/aspect/semeval2016/{language}/test.xml',
   zero_shot: {},
-  epochs: 15,
-  teacher_epochs: 15,
+  epochs: 12,
+  teacher_epochs: 10,
   text: 4000,
   text_languages: [],
-  text_epochs: 8,
+  text_epochs: 6,
   members: 2,
 })

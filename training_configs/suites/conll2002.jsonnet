@@ -13,9 +13,9 @@ suites.suite(tasks.conll2002 {
   test: 'data/conll2002/{language}/testb',
   zero_shot: {},
   epochs: 12,
-  teacher_epochs: 12,
+  teacher_epochs: 6,
   text: 10000,
   text_languages: [],
-  text_epochs: 8,
+  text_epochs: 6,
   members: 2,
 })

@@ -14,9 +14,9 @@ suites.suite(tasks.ud {
   test: 'data/ud/{language}/test.conllu',
   zero_shot: { [l]: 'data/ud/zero_shot/%s/test.conllu' % l for l in ['gl', 'nn', 'hr'] },
   epochs: 12,
-  teacher_epochs: 12,
+  teacher_epochs: 6,
   text: 4000,
   text_languages: ['gl', 'nn', 'hr'],
-  text_epochs: 8,
+  text_epochs: 5,
   members: 2,
 })

@@ -14,9 +14,9 @@ suites.suite(tasks.wikiann {
   test: 'data/wikiann/{language}/test',
   zero_shot: { pt: 'data/wikiann/zero_shot/pt/test' },
   epochs: 12,
-  teacher_epochs: 12,
+  teacher_epochs: 6,
   text: 7500,
   text_languages: ['pt'],
-  text_epochs: 8,
-  members: 3,
+  text_epochs: 5,
+  members: 2,
 })

@@ -1,0 +1,15 @@
+// All rows of a task's comparison: those of its own file, other teachers and objectives, and a hundredth
+// of the labels. What the task's own suite has run in the same directory is not run again.
+//
+// TASK is wikiann, ud, conll2002 or aspect.
+//
+//   TASK=wikiann allennlp distillation-suite training_configs/suites/ablations.jsonnet -s out/suites/wikiann --jobs 2 --include-package structkd_allennlp
+
+local tasks = {
+  wikiann: import 'wikiann.jsonnet',
+  ud: import 'ud.jsonnet',
+  conll2002: import 'conll2002.jsonnet',
+  aspect: import 'aspect.jsonnet',
+};
+
+tasks[std.extVar('TASK')].ablations
