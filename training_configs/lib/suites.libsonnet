@@ -14,7 +14,7 @@ local weighted_top_k(k) = { type: 'weighted_top_k', k: k };
 local pseudo_labels = top_k(1);
 
 // Of students, and of the teachers that they take turns with.
-local seeds = [1, 2, 3];
+local seeds = [1, 2, 3, 4];
 local teachers_seeds = [1, 2];
 
 // What the rows of a task are made of. See `suite` for what it has.

@@ -7,15 +7,15 @@ local tasks = import '../lib/tasks.libsonnet';
 
 suites.suite(tasks.conll2002 {
   title: 'CoNLL-2002 named entities',
-  description: 'All labelled sentences for everybody, and 10,000 sentences of raw text in each language for students with text. Every second development sentence is used to choose the epoch.',
+  description: 'All labelled sentences for everybody, and 6,000 sentences of raw text in each language for students with text. Every second development sentence is used to choose the epoch.',
   student: suites.small,
   dev: 'data/conll2002/{language}/testa#fold=1of2',
   test: 'data/conll2002/{language}/testb',
   zero_shot: {},
   epochs: 12,
   teacher_epochs: 6,
-  text: 10000,
+  text: 6000,
   text_languages: [],
-  text_epochs: 6,
+  text_epochs: 5,
   members: 2,
 })

@@ -7,7 +7,7 @@ local tasks = import '../lib/tasks.libsonnet';
 
 suites.suite(tasks.ud {
   title: 'Universal Dependencies part-of-speech tags',
-  description: 'All labelled sentences for everybody, and 4,000 sentences of raw text in each language for students with text. Every second development sentence is used to choose the epoch.',
+  description: 'All labelled sentences for everybody, and 2,500 sentences of raw text in each language for students with text. Every second development sentence is used to choose the epoch.',
   languages: ['de', 'en', 'es', 'fr', 'it', 'nl', 'pt', 'sv'],
   student: suites.small,
   dev: 'data/ud/{language}/dev.conllu#fold=1of2',
@@ -15,7 +15,7 @@ suites.suite(tasks.ud {
   zero_shot: { [l]: 'data/ud/zero_shot/%s/test.conllu' % l for l in ['gl', 'nn', 'hr'] },
   epochs: 12,
   teacher_epochs: 6,
-  text: 4000,
+  text: 2500,
   text_languages: ['gl', 'nn', 'hr'],
   text_epochs: 5,
   members: 2,
