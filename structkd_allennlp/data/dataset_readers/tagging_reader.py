@@ -20,6 +20,7 @@ from structkd_allennlp.data.dataset_readers.text_files import (
 )
 from structkd_allennlp.data.fields.sentence_metadata import SentenceMetadata
 from structkd_allennlp.data.fields.tag_sequence_field import UNLABELLED, TagSequenceField
+from structkd_allennlp.data.fields.words_field import WordsField
 from structkd_allennlp.data.sentences import TaggedSentence
 from structkd_allennlp.data.tag_schemes import (
     OUTPUT_SCHEMES,
@@ -52,7 +53,7 @@ class TaggingReader(DatasetReader):
     A path names a file or a part of one, such as `train.txt#not-fold=1of10` (see
     `structkd_allennlp.data.corpus_paths`).
 
-    Instances have the fields `tokens` (a `TextField`), `metadata` (`words`, `language`, and `tags`
+    Instances have the fields `tokens` (a `WordsField`), `metadata` (`words`, `language`, and `tags`
     where they are known) and, where they are known, `tags` (a `TagSequenceField`).
 
     # Parameters
@@ -232,7 +233,7 @@ class TaggingReader(DatasetReader):
         if not tokens:
             raise ConfigurationError("A sentence without tokens cannot be tagged. Leave it out.")
         words = [Token(token) if isinstance(token, str) else token for token in tokens]
-        text_field = TextField(words)
+        text_field = WordsField(words)
         metadata: Dict[str, Any] = {
             "words": [word.text for word in words],
             "language": language or self.language,
