@@ -37,8 +37,7 @@ local parts(task) = {
     changes: {
       dataset_reader+: { unlabelled_reader: { type: 'unlabelled_text', max_instances: task.text } },
       train_data_path: [own.train, {
-        unlabelled: ['data/text/{language}.txt']
-                    + ['%s=data/text/%s.txt' % [l, l] for l in languages],
+        unlabelled: [task.raw] + ['%s=data/text/%s.txt' % [l, l] for l in languages],
       }],
     },
   },
@@ -58,10 +57,12 @@ local parts(task) = {
     runs.baseline(own { epochs: own.teacher_epochs }, tagger) + alike,
 
   local row(name, config) = { name: name, config: config + alike, seeds: seeds },
+  // Small models take larger steps than their teachers.
+  local small_model = { learning_rate: 0.01 },
   alone(name, own=$.all, tagger=$.student):
-    row(name, runs.baseline(own, tagger)),
+    row(name, runs.baseline(own + small_model, tagger)),
   distilled(name, objective, own=$.all, teachers='ensemble', tagger=$.student):
-    row(name, runs.distillation(own, objective, tagger) + std.get(own, 'changes', {}))
+    row(name, runs.distillation(own + small_model, objective, tagger) + std.get(own, 'changes', {}))
     + { teachers: teachers },
 
   contrast(row, against): {
@@ -82,8 +83,8 @@ local parts(task) = {
 
 {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
-  // student (its size), members (of an ensemble), teacher_epochs, text (how many sentences of raw text in
-  // each language), text_languages (beside those trained on) and text_epochs.
+  // student (its size), members (of an ensemble), teacher_epochs, raw (files of raw text, a pattern), text
+  // (how many sentences of it in each language), text_languages (beside those trained on) and text_epochs.
   //
   // These rows answer the question. `ablations` has them and all others.
   suite(task):

@@ -7,7 +7,7 @@ local tasks = import '../lib/tasks.libsonnet';
 
 suites.suite(tasks.wikiann {
   title: 'WikiAnn named entities',
-  description: 'All 20,000 labelled sentences for everybody, and 7,500 sentences of raw text in each language for students with text. Every second development sentence is used to choose the epoch.',
+  description: 'All 20,000 labelled sentences for everybody, and 15,000 sentences of raw text of the same kind in each language for students with text. Every second development sentence is used to choose the epoch.',
   languages: ['de', 'en', 'fr', 'nl'],
   student: suites.small,
   dev: 'data/wikiann/{language}/dev#fold=1of2',
@@ -15,8 +15,9 @@ suites.suite(tasks.wikiann {
   zero_shot: { pt: 'data/wikiann/zero_shot/pt/test' },
   epochs: 12,
   teacher_epochs: 6,
-  text: 7500,
+  raw: 'data/unlabelled/wikiann/{language}.txt',
+  text: 15000,
   text_languages: ['pt'],
-  text_epochs: 5,
+  text_epochs: 8,
   members: 2,
 })
