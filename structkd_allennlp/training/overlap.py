@@ -26,7 +26,8 @@ class OverlapCheckCallback(TrainerCallback):
     """
     Before the first step, it looks for sentences of the validation and test data in the training
     data, and warns with their number. It reads the files once more for that, and needs one of our
-    dataset readers.
+    dataset readers. Test data that the vocabulary is made from (`datasets_for_vocab_creation`) and
+    that is not tested on (`evaluate_on_test`) is not looked at.
 
     Registered as a `TrainerCallback` with name "overlap_check".
 
@@ -66,8 +67,14 @@ class OverlapCheckCallback(TrainerCallback):
             reader = getattr(loader, "reader", None)
             if isinstance(reader, (TaggingReader, MultilingualReader)):
                 found[name] = _Data(reader, getattr(loader, "data_path"))  # noqa: B009
-        config = Path(self.serialization_dir, CONFIG_NAME)
-        test = read_json(config).get(TEST) if config.exists() else None
-        if test is not None and VALIDATION in found:
-            found[TEST] = _Data(found[VALIDATION].reader, test)
+        path = Path(self.serialization_dir, CONFIG_NAME)
+        config = read_json(path) if path.exists() else {}
+        if config.get(TEST) is not None and VALIDATION in found and not _for_words_alone(config):
+            found[TEST] = _Data(found[VALIDATION].reader, config[TEST])
         return found
+
+
+def _for_words_alone(config: Dict[str, Any]) -> bool:
+    """Whether the test data is there for the vocabulary, and nothing is tested on it."""
+    for_vocabulary = "test" in (config.get("datasets_for_vocab_creation") or ())
+    return for_vocabulary and not config.get("evaluate_on_test", False)

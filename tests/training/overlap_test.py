@@ -12,8 +12,8 @@ from structkd_allennlp.data import ConllReader, MultilingualReader
 from structkd_allennlp.training.overlap import OverlapCheckCallback
 
 
-def start(directory, train, validation, test=None, reader=None):
-    write_json(directory / "config.json", {"test_data_path": test} if test else {})
+def start(directory, train, validation, test=None, reader=None, **config):
+    write_json(directory / "config.json", {**config, "test_data_path": test} if test else config)
     reader = reader or MultilingualReader(ConllReader(), languages=["en", "es"])
     loaders = [
         path and MultiProcessDataLoader(reader, path, batch_size=2) for path in (train, validation)
@@ -67,3 +67,15 @@ def test_folds_that_overlap(tmp_path):
     ):
         with pytest.raises(ConfigurationError, match="have sentences in common"):
             start(tmp_path, *paths)
+
+
+def test_test_data_for_the_vocabulary_alone(tmp_path, caplog):
+    (tmp_path / "all").write_text("".join(f"{i} O\n\n" for i in range(100)))
+    train, dev = (f"en={tmp_path / 'all'}#{part}=1of2" for part in ("fold", "not-fold"))
+    for_words = {"datasets_for_vocab_creation": ["test"]}
+    with caplog.at_level(logging.WARNING):
+        start(tmp_path, train, dev, train, **for_words)
+    assert not caplog.records
+    for config in ({}, {"evaluate_on_test": True, **for_words}):
+        with pytest.raises(ConfigurationError, match="have sentences in common"):
+            start(tmp_path, train, dev, train, **config)
