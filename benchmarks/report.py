@@ -18,17 +18,18 @@ import inference
 import matplotlib
 import measure
 import prediction
+import server
 import serving
 import training
 from allennlp.common.checks import ConfigurationError
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from axes import line, plain, slopes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 from peers import PEERS
+from serving_plots import server_plot, serving_plot
 
 from structkd_allennlp.common.files import write_text
-from structkd_allennlp.suite.plotting import COLOURS, GREY, MARKERS, SETTINGS
+from structkd_allennlp.suite.plotting import COLOURS, MARKERS, SETTINGS
 
 Results = Dict[str, Any]
 """What one run of a benchmark has written."""
@@ -107,7 +108,7 @@ def inference_plot(results: Results) -> List[Figure]:
         panel.set_yticks(range(len(operations)), operations)
         panel.set_title(f"{shape[0]} x {shape[1]}, {shape[2]} labels")
         panel.set_xlabel("time, ours = 1")
-        _plain(panel.xaxis)
+        plain(panel.xaxis)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return [figure]
 
@@ -154,12 +155,12 @@ def _chains_plot(rows: Sequence[measure.Row]) -> Figure:
             points = [
                 (row["size"], 1000 * row["median"]) for row in here if row["operation"] == operation
             ]
-            _line(panel, points, operation, i)
-        _slopes(panel, SLOPES[axis])
+            line(panel, points, operation, i)
+        slopes(panel, SLOPES[axis])
         panel.set_xticks(sorted({row["size"] for row in here}))
         panel.xaxis.set_minor_locator(NullLocator())
-        _plain(panel.xaxis)
-        _plain(panel.yaxis)
+        plain(panel.xaxis)
+        plain(panel.yaxis)
         panel.set_title(f"by {axis}")
         panel.set_xlabel(axis)
         panel.set_ylabel("milliseconds")
@@ -184,73 +185,15 @@ def _stores_plot(rows: Sequence[measure.Row]) -> Figure:
         strict=True,
     ):
         for i, (name, some) in enumerate(series.items()):
-            _line(panel, [(row["sentences"], value(row)) for row in some], name, i)
+            line(panel, [(row["sentences"], value(row)) for row in some], name, i)
         panel.set_title(title)
         panel.set_xlabel("sentences")
-        _plain(panel.xaxis)
-        _plain(panel.yaxis)
-    _slopes(panels[0], [1])
+        plain(panel.xaxis)
+        plain(panel.yaxis)
+    slopes(panels[0], [1])
     panels[2].set_ylim(bottom=10)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
-
-
-def _line(panel: Axes, points: Sequence[Any], name: str, i: int) -> None:
-    panel.loglog(
-        [x for x, _ in points],
-        [y for _, y in points],
-        label=name,
-        color=COLOURS[i % len(COLOURS)],
-        marker=MARKERS[i % len(MARKERS)],
-        markersize=4,
-    )
-
-
-def _plain(axis: Axis) -> None:
-    """Numbers as they are, at the powers of 10."""
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _slopes(panel: Axes, powers: Sequence[int]) -> None:
-    """Dotted lines through the highest point, of what would grow by these powers."""
-    left, right = panel.dataLim.x0, panel.dataLim.x1
-    bottom, top = panel.dataLim.y0, panel.dataLim.y1
-    for power in powers:
-        # Not further down than there are points.
-        start = max(left, right * (bottom / top) ** (1 / power))
-        panel.loglog(
-            [start, right],
-            [top * (start / right) ** power, top],
-            label="slope 1 or 2" if power == 1 else None,
-            color=GREY,
-            linestyle=":",
-        )
-
-
-def serving_plot(results: Results) -> List[Figure]:
-    """Accuracy against words a second and against size on disk; up and to the outside is better."""
-    rows = results["rows"]
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, field, scale, label in (
-        (panels[0], "words_a_second", 1, "words a second, one thread"),
-        (panels[1], "bytes", 1e6, "MB on disk"),
-    ):
-        for row, colour, marker in zip(rows, COLOURS, MARKERS, strict=False):
-            axes.plot(
-                row[field] / scale,
-                row["accuracy"]["mean"],
-                marker,
-                color=colour,
-                label=row["title"],
-            )
-        axes.set(xscale="log", xlabel=label)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        _plain(axes.xaxis)
-    panels[0].set_ylabel("accuracy, %")
-    panels[1].legend(bbox_to_anchor=(1, 1), loc="upper left")
-    return [figure]
 
 
 SECTIONS = {
@@ -290,13 +233,23 @@ SECTIONS = {
         "Each in a process of its own on one thread, from words to tags: what the archive was "
         "trained for, exported by `allennlp export-tagger` with and without int8; the same archive "
         "in our predictor and in AllenNLP's tagger, in batches of 32; spaCy's small pipeline for a "
-        "CPU (tok2vec and a tagger) and UDPipe 1, trained on the same sentences, words and tags "
-        "alone. Accuracy is that of words of the test data, the mean over languages. Ours and the "
-        "predictor also give probabilities of tags, entities and sequences. To start is from "
+        "CPU (tok2vec and a tagger, or its recogniser of entities) and UDPipe 1, trained on the "
+        "same sentences, words and tags alone. Scores are those of the test data, the mean over "
+        "languages: accuracy of words, or F1 of entities. Ours and the predictor also give "
+        "probabilities of tags, entities and sequences. To start is from "
         "nothing to the first tagged sentence; memory is resident then and after all work. "
         "Commands are whole: they read JSON lines and write results with probabilities.",
         serving.tables,
         serving_plot,
+    ),
+    "server": Section(
+        "A server under load",
+        "`structkd serve` in a process of its own, on one thread, and clients on loopback that "
+        "send a sentence as soon as they have the answer to the last, which has probabilities of "
+        "tags, entities and sequences. They share the machine's cores with it. Memory is looked at "
+        "from the first thousand requests on.",
+        lambda results: "\n".join(map(server.table, results["rows"])),
+        server_plot,
     ),
     "growth": Section(
         "Growth",

@@ -1,14 +1,16 @@
 """
 The exported tagger of a student, in float32 and int8, beside the ways that the archive has to tag
 (our predictor, AllenNLP's own tagger with its weights) and beside taggers that others would use,
-trained on the same sentences: accuracy, size, start, memory, sentences a second and latency, each
-in a process of its own, on one thread, from words to tags. Then whole commands: `structkd tag` and
-`allennlp predict`.
+trained on the same sentences: accuracy or F1, size, start, memory, sentences a second and latency,
+each in a process of its own, on one thread, from words to tags. Then whole commands: `structkd tag`
+and `allennlp predict`.
 
-    python benchmarks/serving.py --student out/suites/ud/students/posterior/seed1/model.tar.gz
+    python benchmarks/serving.py --task ud --student student/model.tar.gz
+    python benchmarks/serving.py --task wikiann --student student/model.tar.gz
 
-spaCy's tagger is trained here, in some minutes. So is UDPipe's where --udpipe names a Python that
-has it: python -m venv /tmp/udpipe && /tmp/udpipe/bin/pip install --no-deps ufal.udpipe
+spaCy's pipeline (a tagger, or its recogniser of entities) is trained here, in some minutes. So is
+UDPipe's tagger where --udpipe names a Python that has it:
+python -m venv /tmp/udpipe && /tmp/udpipe/bin/pip install --no-deps ufal.udpipe
 """
 
 import argparse
@@ -27,13 +29,43 @@ import prediction
 from server import resident
 from serving_contenders import Example
 
+from structkd_allennlp.data.dataset_readers import TaggingReader
+from structkd_allennlp.registrables import UniversalDependenciesPosReader, WikiAnnReader
 from structkd_allennlp.serving.export.exporter import export_tagger
-from structkd_allennlp.serving.formats import Conllu
-from structkd_allennlp.serving.input_files import InputFile
+from structkd_allennlp.training.metrics import score, sentence_counts
 
 FLOAT, INT8 = "exported", "exported, int8"
 SCRIPT = Path(__file__).with_name("serving_contenders.py")
-UPOS = 3
+
+
+class Task(NamedTuple):
+    """
+    # Parameters
+
+    files : `str`
+        With `{language}` and `{part}`: train, dev or test.
+    reader : `TaggingReader`
+    metric : `str`
+    pipe : `str`
+        The component of spaCy's that does the same.
+    """
+
+    files: str
+    reader: TaggingReader
+    metric: str
+    pipe: str
+
+    @property
+    def spans(self) -> bool:
+        return self.metric == "F1"
+
+
+TASKS = {
+    "ud": Task(
+        "data/ud/{language}/{part}.conllu", UniversalDependenciesPosReader(), "accuracy", "tagger"
+    ),
+    "wikiann": Task("data/wikiann/{language}/{part}", WikiAnnReader(), "F1", "ner"),
+}
 
 
 class Choice(NamedTuple):
@@ -93,16 +125,16 @@ class Process:
         self._process.wait()
 
 
-def examples(pattern: str, languages: Sequence[str], most: Optional[int] = None) -> List[Example]:
+def examples(
+    task: Task, part: str, languages: Sequence[str], most: Optional[int] = None
+) -> List[Example]:
     """Of all languages; of each so many at most."""
     found = []
     for language in languages:
-        records = Conllu().read(InputFile(pattern.format(language=language)).lines())
-        own = (record for record in records if record.request is not None)
-        for record in itertools.islice(own, most):
-            assert record.request is not None
-            tags = [record.lines[row].split("\t")[UPOS] for row in record.rows]
-            found.append(Example(list(record.request.sentence), language, tags))
+        own = task.reader.sentences(task.files.format(language=language, part=part), language)
+        for sentence in itertools.islice(own, most):
+            assert sentence.tags is not None
+            found.append(Example(sentence.words, language, sentence.tags))
     return found
 
 
@@ -113,19 +145,21 @@ def write(path: Path, sentences: Sequence[Example]) -> Path:
 
 
 def train_spacy(
-    directory: Path, train: Sequence[Example], dev: Sequence[Example], epochs: int
+    directory: Path, pipe: str, train: Sequence[Example], dev: Sequence[Example], epochs: int
 ) -> Path:
-    """The small pipeline for a CPU that `spacy init config` proposes, with a tagger alone."""
+    """The small pipeline for a CPU that `spacy init config` proposes, with this component alone."""
     import spacy
     from spacy.cli.init_config import init_config
     from spacy.tokens import Doc, DocBin
 
     directory.mkdir(parents=True, exist_ok=True)
     vocab = spacy.blank("xx").vocab
+    attributes = {"tagger": ("tags", ["TAG"]), "ner": ("ents", ["ENT_IOB", "ENT_TYPE"])}
+    argument, stored = attributes[pipe]
     for name, sentences in (("train", train), ("dev", dev)):
-        docs = [Doc(vocab, words=one.words, tags=one.tags) for one in sentences]
-        DocBin(attrs=["TAG"], docs=docs).to_disk(directory / f"{name}.spacy")
-    config = init_config(lang="xx", pipeline=["tagger"], optimize="efficiency", silent=True)
+        docs = [Doc(vocab, words=one.words, **{argument: one.tags}) for one in sentences]
+        DocBin(attrs=stored, docs=docs).to_disk(directory / f"{name}.spacy")
+    config = init_config(lang="xx", pipeline=[pipe], optimize="efficiency", silent=True)
     config["training"].update(max_epochs=epochs, max_steps=0, patience=0, eval_frequency=500)
     config["training"]["logger"] = {"@loggers": "spacy.ConsoleLogger.v1", "progress_bar": False}
     config.to_disk(directory / "config.cfg")
@@ -135,13 +169,18 @@ def train_spacy(
     return directory / "model-best"
 
 
-def accuracy(sentences: Sequence[Example], tags: Sequence[Sequence[str]]) -> Dict[str, float]:
-    """By language, and the mean of these, in percent of words."""
-    right: Dict[str, List[bool]] = {}
+def scores(
+    sentences: Sequence[Example], tags: Sequence[Sequence[str]], spans: bool
+) -> Dict[str, float]:
+    """By language, and the mean of these, in percent."""
+    counts: Dict[str, List[List[int]]] = {}
     for example, own in zip(sentences, tags, strict=True):
-        pairs = zip(example.tags, own, strict=True)
-        right.setdefault(example.language or "", []).extend(a == b for a, b in pairs)
-    result = {language: 100 * sum(own) / len(own) for language, own in right.items()}
+        found = sentence_counts(own, example.tags, spans)
+        counts.setdefault(example.language or "", []).append(found)
+    result = {
+        language: 100 * float(score([sum(column) for column in zip(*own, strict=True)]))
+        for language, own in counts.items()
+    }
     return {**result, "mean": sum(result.values()) / len(result)}
 
 
@@ -151,7 +190,12 @@ def size(path: Path) -> int:
 
 
 def contenders(
-    choices: Sequence[Choice], test: Sequence[Example], data: Path, rounds: int, singles: int
+    choices: Sequence[Choice],
+    test: Sequence[Example],
+    spans: bool,
+    data: Path,
+    rounds: int,
+    singles: int,
 ) -> List[measure.Row]:
     starts: Dict[str, List[float]] = {choice.title: [] for choice in choices}
     for round_ in range(rounds):
@@ -189,7 +233,7 @@ def contenders(
                     "words_a_second": sum(len(one.words) for one in test) / median,
                     "seconds": measure.summary(seconds[title]),
                     "latency": measure.summary(alone[title]),
-                    "accuracy": accuracy(test, tags[title]),
+                    "scores": scores(test, tags[title], spans),
                 }
             )
         same = sum(a == b for a, b in zip(tags[FLOAT], tags["predictor"], strict=True))
@@ -251,10 +295,11 @@ def _watched(command: Sequence[str]) -> Tuple[float, int]:
 
 
 def tables(results: Dict[str, Any]) -> str:
+    metric = results["metric"]
     lines = [
         [
             row["title"],
-            f"{row['accuracy']['mean']:.2f}",
+            f"{row['scores']['mean']:.2f}",
             f"{row['bytes'] / 1e6:.1f}",
             f"{row['start']['median']:.2f}",
             f"{row['resident_after_start'] / 1e6:,.0f}",
@@ -266,15 +311,18 @@ def tables(results: Dict[str, Any]) -> str:
         for row in results["rows"]
     ]
     header = [
-        "", "accuracy", "MB on disk", "s to start", "MB then", "MB later", "sentences a second",
+        "", metric, "MB on disk", "s to start", "MB then", "MB later", "sentences a second",
         "words a second", "ms for one",
     ]  # fmt: skip
-    languages = [name for name in results["rows"][0]["accuracy"] if name != "mean"]
+    languages = [name for name in results["rows"][0]["scores"] if name != "mean"]
     by_language = [
-        [row["title"], *(f"{row['accuracy'][name]:.2f}" for name in languages)]
+        [row["title"], *(f"{row['scores'][name]:.2f}" for name in languages)]
         for row in results["rows"]
     ]
-    found = [measure.table(header, lines), measure.table(["accuracy", *languages], by_language)]
+    found = [
+        measure.table(header, lines),
+        measure.table([metric, *languages], by_language),
+    ]
     whole = []
     for program, count in dict.fromkeys(
         (row["program"], row["lines"]) for row in results["commands"]
@@ -292,16 +340,14 @@ def tables(results: Dict[str, Any]) -> str:
 def main() -> None:
     parser = measure.parser(__doc__, "serving", rounds=5)
     add = parser.add_argument
-    add("--student", default="out/suites/ud/students/posterior/seed1/model.tar.gz")
-    add("--train", default="data/ud/{language}/train.conllu", help="default: %(default)s")
-    add("--dev", default="data/ud/{language}/dev.conllu", help="default: %(default)s")
-    add("--test", default="data/ud/{language}/test.conllu", help="default: %(default)s")
+    add("--task", choices=TASKS, default="ud", help="default: %(default)s")
+    add("--student", required=True, help="the archive of a tagger of this task")
     add("--languages", nargs="+", help="by default those of the student")
     add("--sentences", type=measure.positive, help="of a language, at most")
     add("--singles", type=measure.positive, default=200, help="how many to tag one by one")
     add("--lines", type=measure.positive, default=20_000, help="for whole commands")
     add("--spacy-epochs", type=int, default=10, help="0 leaves it out; default: %(default)s")
-    add("--udpipe", metavar="PYTHON", help="an interpreter with ufal.udpipe")
+    add("--udpipe", metavar="PYTHON", help="an interpreter with ufal.udpipe, for ud")
     add("--udpipe-iterations", type=measure.positive, default=20, help="default: %(default)s")
     args = measure.parse(parser)
     environment = measure.environment(args.threads)
@@ -309,6 +355,7 @@ def main() -> None:
 
 
 def run(args: argparse.Namespace, environment: Dict[str, Any]) -> Dict[str, Any]:
+    task = TASKS[args.task]
     prediction.check_files([args.student])
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -323,11 +370,11 @@ def run(args: argparse.Namespace, environment: Dict[str, Any]) -> Dict[str, Any]
             Choice("predictor", "predictor", archive),
             Choice("AllenNLP's crf_tagger", "allennlp", archive),
         ]
-        train = examples(args.train, languages, args.sentences)
+        train = examples(task, "train", languages, args.sentences)
         if args.spacy_epochs:
-            dev = examples(args.dev, languages, args.sentences)
-            path = train_spacy(directory / "spacy", train, dev, args.spacy_epochs)
-            choices.append(Choice("spaCy, tok2vec", "spacy", path))
+            dev = examples(task, "dev", languages, args.sentences)
+            path = train_spacy(directory / "spacy", task.pipe, train, dev, args.spacy_epochs)
+            choices.append(Choice(f"spaCy, {task.pipe}", f"spacy-{task.pipe}", path))
         if args.udpipe:
             path = directory / "model.udpipe"
             data = write(directory / "train.jsonl", train)
@@ -336,11 +383,11 @@ def run(args: argparse.Namespace, environment: Dict[str, Any]) -> Dict[str, Any]
                 [args.udpipe, str(SCRIPT), "train-udpipe", *options], check=True, stdout=sys.stderr
             )
             choices.append(Choice("UDPipe 1", "udpipe", path, args.udpipe))
-        test = examples(args.test, languages, args.sentences)
+        test = examples(task, "test", languages, args.sentences)
         data = write(directory / "test.jsonl", test)
-        rows = contenders(choices, test, data, args.rounds, args.singles)
+        rows = contenders(choices, test, task.spans, data, args.rounds, args.singles)
         whole = commands(args.student, directory / "float", test, args.lines, args.rounds)
-    results = {"rows": rows, "commands": whole}
+    results = {"metric": task.metric, "rows": rows, "commands": whole}
     measure.write(args.output, "serving", environment, languages=languages, **results)
     return results
 

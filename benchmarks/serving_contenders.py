@@ -70,7 +70,7 @@ def predictor(path: str, allennlp: bool = False) -> Contender:
     return Contender(tag)
 
 
-def spacy(path: str) -> Contender:
+def spacy(path: str, tag_of: Callable[[Any], str]) -> Contender:
     import spacy
     from spacy.tokens import Doc
 
@@ -78,9 +78,20 @@ def spacy(path: str) -> Contender:
 
     def tag(examples: Sequence[Example]) -> Tags:
         docs = (Doc(nlp.vocab, words=example.words) for example in examples)
-        return [[token.tag_ for token in doc] for doc in nlp.pipe(docs, batch_size=256)]
+        return [[tag_of(token) for token in doc] for doc in nlp.pipe(docs, batch_size=256)]
 
     return Contender(tag)
+
+
+def spacy_tagger(path: str) -> Contender:
+    return spacy(path, lambda token: token.tag_)
+
+
+def spacy_ner(path: str) -> Contender:
+    def tag_of(token: Any) -> str:
+        return f"{token.ent_iob_}-{token.ent_type_}" if token.ent_type_ else "O"
+
+    return spacy(path, tag_of)
 
 
 def udpipe(path: str) -> Contender:
@@ -131,7 +142,8 @@ CONTENDERS: Dict[str, Callable[[str], Contender]] = {
     "exported": exported,
     "predictor": predictor,
     "allennlp": lambda path: predictor(path, allennlp=True),
-    "spacy": spacy,
+    "spacy-tagger": spacy_tagger,
+    "spacy-ner": spacy_ner,
     "udpipe": udpipe,
 }
 
