@@ -24,6 +24,7 @@ local parts(task) = {
   local fraction(part, times=1, tokens=800) = tasks.on_part(task, part, tokens) {
     epochs: times * task.epochs,
     teacher_epochs: times * task.teacher_epochs,
+    learning_rate: 0.01,
   },
   all: fraction(''),
   '10': fraction('#fold=1of10', 2, 200),
@@ -57,12 +58,10 @@ local parts(task) = {
     runs.baseline(own { epochs: own.teacher_epochs }, tagger) + alike,
 
   local row(name, config) = { name: name, config: config + alike, seeds: seeds },
-  // Small models take larger steps than their teachers.
-  local small_model = { learning_rate: 0.01 },
   alone(name, own=$.all, tagger=$.student):
-    row(name, runs.baseline(own + small_model, tagger)),
+    row(name, runs.baseline(own, tagger)),
   distilled(name, objective, own=$.all, teachers='ensemble', tagger=$.student):
-    row(name, runs.distillation(own + small_model, objective, tagger) + std.get(own, 'changes', {}))
+    row(name, runs.distillation(own, objective, tagger) + std.get(own, 'changes', {}))
     + { teachers: teachers },
 
   contrast(row, against): {

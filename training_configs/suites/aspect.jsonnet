@@ -12,7 +12,7 @@ suites.suite(tasks.aspect {
   test: 'data/aspect/semeval2016/{language}/test.xml',
   zero_shot: {},
   epochs: 12,
-  teacher_epochs: 10,
+  teacher_epochs: 6,
   raw: 'data/text/{language}.txt',
   text: 4000,
   text_languages: [],

@@ -13,10 +13,10 @@ suites.suite(tasks.conll2002 {
   test: 'data/conll2002/{language}/testb',
   zero_shot: {},
   epochs: 12,
-  teacher_epochs: 6,
+  teacher_epochs: 8,
   raw: 'data/unlabelled/conll2002/{language}.txt',
   text: 10000,
   text_languages: [],
-  text_epochs: 8,
+  text_epochs: 6,
   members: 2,
 })

@@ -14,7 +14,7 @@ suites.suite(tasks.ud {
   test: 'data/ud/{language}/test.conllu',
   zero_shot: { [l]: 'data/ud/zero_shot/%s/test.conllu' % l for l in ['gl', 'nn', 'hr'] },
   epochs: 12,
-  teacher_epochs: 6,
+  teacher_epochs: 8,
   raw: 'data/text/{language}.txt',
   text: 2500,
   text_languages: ['gl', 'nn', 'hr'],
