@@ -19,6 +19,7 @@ from torch import Tensor
 
 from structkd_allennlp.common.files import read_json, write_json
 from structkd_allennlp.training.checkpointer import save_whole
+from structkd_allennlp.training.denormals import flushed_denormals
 from structkd_allennlp.training.finite import NotFiniteError, describe, parameter_not_finite
 from structkd_allennlp.training.run_state import Epoch, RunState, spans_epochs
 
@@ -44,9 +45,7 @@ class RecoverableTrainer(GradientDescentTrainer):
     - A loss, a gradient or a parameter that is infinite or NaN ends the run with the batch and the
       sentence that it came with.
     - `use_amp` works on a CPU as well, in bfloat16, which needs no gradient scaler.
-    - Numbers too small for a float's full precision are taken for 0 on a CPU that can do so, for
-      the rest of the process. Adam's averages for rare words decay to such numbers, with which
-      an epoch of a small tagger takes a seventh longer.
+    - Denormal numbers are taken for 0 in training, on a CPU that can do so.
 
     Takes the place of AllenNLP's `GradientDescentTrainer`, with the same parameters, so that every
     run that loads this plugin has it, whatever its configuration says.
@@ -61,7 +60,6 @@ class RecoverableTrainer(GradientDescentTrainer):
         on_gpu = (
             torch.cuda.is_available() if device is None else int_to_device(device).type != "cpu"
         )
-        torch.set_flush_denormal(True)
         # AllenNLP's own refuses it on a CPU.
         super().__init__(*args, **{**kwargs, "use_amp": use_amp and on_gpu})
         self._amp = use_amp
@@ -76,6 +74,10 @@ class RecoverableTrainer(GradientDescentTrainer):
         # The last, as a checkpoint of AllenNLP's own trainer has all others.
         self._callbacks.append(self._run)
         self._batch: TensorDict = {}
+
+    def train(self) -> Dict[str, Any]:
+        with flushed_denormals():
+            return super().train()
 
     # What a checkpoint holds, and how a run goes on from one
 

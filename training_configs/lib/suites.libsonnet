@@ -90,10 +90,6 @@ local parts(task) = {
     local own = parts(task);
     local text = own.with_text(own.all);
     local rows = [
-      // On labelled text alone.
-      own.distilled('structural', structural),
-
-      // With raw text.
       own.distilled('text_pseudo_labels', pseudo_labels, text),
       own.distilled('text_structural', structural, text),
     ];
@@ -115,14 +111,11 @@ local parts(task) = {
         own.contrast('text_structural_' + p, 'text_pseudo_labels_' + p),
       ],
     };
-    local compared(rows) =
-      [own.contrast(row.name, 'baseline') for row in rows]
-      + [own.contrast('text_structural', other) for other in ['text_pseudo_labels', 'structural']];
-    local head = own.head + { baseline: 'baseline' };
-    local main = head + {
-      teachers+: few_labels('10').teachers,
-      rows: [own.alone('baseline')] + rows + few_labels('10').rows,
-      contrasts: compared(rows) + few_labels('10').contrasts,
+    local compared(rows) = [own.contrast(row.name, 'baseline') for row in rows];
+    local main = own.head + {
+      rows: [own.alone('baseline')] + rows,
+      baseline: 'baseline',
+      contrasts: compared(rows) + [own.contrast('text_structural', 'text_pseudo_labels')],
     };
 
     local others = [
@@ -137,6 +130,7 @@ local parts(task) = {
       own.distilled('top_k', top_k(1)),
       own.distilled('weighted_top_k', weighted_top_k(10)),
       own.distilled('posterior', posterior),
+      own.distilled('structural', structural),
       own.distilled(
         'posterior_weighted_top_k', { type: 'sum', objectives: [posterior, weighted_top_k(10)] }
       ),
@@ -155,7 +149,7 @@ local parts(task) = {
     main + {
       ablations:: main + {
         title: super.title + ', ablations',
-        teachers+: few_labels('1').teachers + {
+        teachers+: few_labels('10').teachers + few_labels('1').teachers + {
           softmax: {
             config: own.teacher(tagger=taggers.bilstm_softmax(task, task.teacher)),
             seeds: teachers_seeds,
@@ -169,10 +163,11 @@ local parts(task) = {
             seeds: teachers_seeds,
           },
         },
-        rows+: others + few_labels('1').rows,
-        contrasts+: [own.contrast(row.name, 'baseline') for row in others]
-                    + [own.contrast('text_posterior', 'text_pseudo_labels')]
-                    + few_labels('1').contrasts,
+        rows+: others + few_labels('10').rows + few_labels('1').rows,
+        contrasts+: compared(others) + [
+          own.contrast('text_posterior', 'text_pseudo_labels'),
+          own.contrast('text_structural', 'structural'),
+        ] + few_labels('10').contrasts + few_labels('1').contrasts,
       },
     },
 
