@@ -359,8 +359,11 @@ def test_comparisons_are_fair(task, monkeypatch):
         labelled = config["train_data_path"]
         if name.startswith("text_"):
             labelled, text = labelled
-            assert len(text["unlabelled"]) == 1 or name == "text_zero_shot"
-            assert "{language}" in text["unlabelled"][0]
+            raw, *others = text["unlabelled"]
+            # Of the task's own kind, where there is any.
+            own = f"unlabelled/{task}" if task in ("wikiann", "conll2002") else "text"
+            assert raw == f"data/{own}/{{language}}.txt"
+            assert not others or name == "text_zero_shot"
         part = {"10": "#fold=1of10", "1": "#fold=1of100"}.get(name.rpartition("_")[2], "")
         assert labelled == baseline["train_data_path"] + part
         # The same text, read as often as the control reads it.

@@ -96,14 +96,14 @@ local parts(task) = {
     local few_labels(p) = {
       local text = own.with_text(own[p]),
       local teachers = 'ensemble_' + p,
-      local compared = { baseline: 'baseline_' + p },
+      local of_these = { baseline: 'baseline_' + p },
       teachers: {
         [teachers]: { config: own.teacher(own[p]), members: task.members, seeds: teachers_seeds },
       },
       rows: [
         own.alone('baseline_' + p, own[p]),
-        own.distilled('text_pseudo_labels_' + p, pseudo_labels, text, teachers) + compared,
-        own.distilled('text_structural_' + p, structural, text, teachers) + compared,
+        own.distilled('text_pseudo_labels_' + p, pseudo_labels, text, teachers) + of_these,
+        own.distilled('text_structural_' + p, structural, text, teachers) + of_these,
       ],
       contrasts: [
         own.contrast('text_pseudo_labels_' + p, 'baseline_' + p),
