@@ -192,7 +192,9 @@ def test_teachers_are_where_their_command_trains_them(config):
 
 def test_a_student_is_pretrained_as_its_teacher_is_on_the_same_text():
     assert {x.stem for x in PRETRAINING} == {
-        f"{text}_{kind}" for text in ("fixtures", "text") for kind in ("teacher", "student")
+        f"{text}_{kind}"
+        for text in ("fixtures", "small", "text")
+        for kind in ("teacher", "student")
     }
     for student in FOLDER.glob("pretraining/*_student.jsonnet"):
         teacher = student.with_name(student.name.replace("student", "teacher"))

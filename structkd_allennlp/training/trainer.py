@@ -30,6 +30,11 @@ RECOVERIES_NAME = "recoveries.json"
 _ADVICE = "Try a lower learning rate or grad_norm, and look for what is odd in the data."
 
 
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU has instructions that oneDNN multiplies matrices of bfloat16 with."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 # AllenNLP's own draws other random numbers once it goes on from a checkpoint.
 @Trainer.register("gradient_descent", constructor="from_partial_objects", exist_ok=True)
 class RecoverableTrainer(GradientDescentTrainer):
@@ -44,7 +49,8 @@ class RecoverableTrainer(GradientDescentTrainer):
       have fewer batches than others.
     - A loss, a gradient or a parameter that is infinite or NaN ends the run with the batch and the
       sentence that it came with.
-    - `use_amp` works on a CPU as well, in bfloat16, which needs no gradient scaler.
+    - `use_amp` works on a CPU as well, in bfloat16, which needs no gradient scaler. A CPU without
+      instructions for it, where that takes twenty times as long, computes in float32 and says so.
     - Denormal numbers are taken for 0 in training, on a CPU that can do so.
 
     Takes the place of AllenNLP's `GradientDescentTrainer`, with the same parameters, so that every
@@ -60,6 +66,11 @@ class RecoverableTrainer(GradientDescentTrainer):
         on_gpu = (
             torch.cuda.is_available() if device is None else int_to_device(device).type != "cpu"
         )
+        if use_amp and not on_gpu and not cpu_has_bfloat16():
+            logger.warning(
+                "use_amp: this CPU has no instructions for bfloat16, so training is in float32"
+            )
+            use_amp = False
         # AllenNLP's own refuses it on a CPU.
         super().__init__(*args, **{**kwargs, "use_amp": use_amp and on_gpu})
         self._amp = use_amp
