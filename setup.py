@@ -43,6 +43,7 @@ setup(
         "scipy>=1.11",
         "onnx>=1.17",
         "onnxruntime>=1.20",
+        "orjson>=3.10",
         "fastapi>=0.115",
         "uvicorn>=0.30",
         "prometheus_client>=0.20",
@@ -53,6 +54,7 @@ setup(
         "serving": [
             "numpy>=1.26",
             "onnxruntime>=1.20",
+            "orjson>=3.10",
             "regex>=2022.1.18",
             "tokenizers>=0.14",
             "rich>=12.6",

@@ -42,20 +42,11 @@ class Request(NamedTuple):
         return values
 
 
-def parse_line(line: str) -> Dict[str, Any]:
-    """
-    # Returns
-
-    `Dict[str, Any]`
-        `sentence` or `words`, and `language` if the line names it.
-
-    # Raises
-
-    `RequestError` for a line that is neither plain text nor JSON of one of these.
-    """
+def parse_line(line: str) -> Request:
+    """Raises `RequestError` for a line that is neither plain text nor JSON as `FORMS` has it."""
     start = line.lstrip()[:1]
     if start not in ("[", "{"):
-        return Request.from_json({"sentence": line}).to_json()
+        return Request.from_json({"sentence": line})
     try:
         values = _from_json(line)
     except RequestError:
@@ -63,12 +54,12 @@ def parse_line(line: str) -> Dict[str, Any]:
     except ValueError as error:
         if start == "[":
             # A sentence that starts with a bracket.
-            return Request.from_json({"sentence": line}).to_json()
+            return Request.from_json({"sentence": line})
         raise RequestError(
             f"this line starts as JSON but is none ({error}): {quoted(line)}. {FORMS}; a plain "
             "sentence that starts with a brace must be written as JSON"
         ) from error
-    return Request.from_json({"words": values} if start == "[" else values).to_json()
+    return Request.from_json({"words": values} if start == "[" else values)
 
 
 def _from_json(line: str) -> Any:

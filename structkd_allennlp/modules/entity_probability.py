@@ -41,18 +41,29 @@ class EntitySpan(NamedTuple):
     end: int
 
 
-def spans_of_path(path: Sequence[int], boundaries: ChunkBoundaries) -> List[EntitySpan]:
-    """The entities of a sequence of labels, given by number."""
+def spans_of_paths(
+    paths: Array, lengths: Array, boundaries: ChunkBoundaries
+) -> List[List[EntitySpan]]:
+    """
+    The entities of label sequences `(batch, length)`, of which those of padding, beyond `lengths`
+    `(batch,)`, may be any.
+    """
     types, starts, ends = boundaries
-    outside = len(types) - 1
-    spans = []
-    previous, first = outside, 0
-    for i, current in enumerate([*path, outside]):
-        if ends[previous][current]:
-            spans.append(EntitySpan(types[previous], first, i))
-        if starts[previous][current]:
-            first = i
-        previous = current
+    batch, length = paths.shape
+    # Shape: (batch, length + 2); with what stands outside on both sides
+    padded = np.full((batch, length + 2), len(types) - 1)
+    inner = padded[:, 1:-1]
+    np.copyto(inner, paths, where=np.arange(length) < np.reshape(lengths, (-1, 1)))
+    neighbours = padded[:, :-1], padded[:, 1:]
+    first = np.flatnonzero(np.asarray(starts, bool)[neighbours])
+    after = np.flatnonzero(np.asarray(ends, bool)[neighbours])
+    # An entity began at the last start before its end.
+    first = first[np.searchsorted(first, after) - 1]
+    rows, end = np.divmod(after, length + 1)
+    numbers = (rows, neighbours[0].ravel()[after], first - rows * (length + 1), end)
+    spans: List[List[EntitySpan]] = [[] for _ in range(batch)]
+    for row, label, *places in zip(*(x.tolist() for x in numbers), strict=True):
+        spans[row].append(EntitySpan(types[label], *places))
     return spans
 
 

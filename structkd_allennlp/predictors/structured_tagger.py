@@ -136,7 +136,7 @@ class StructuredTaggerPredictor(Predictor):
             line = line.removeprefix(BYTE_ORDER_MARK)
         try:
             self._check_characters(len(line))
-            return InputLine(_asked(parse_line, line), self._lines, line)
+            return InputLine(_asked(parse_line, line).to_json(), self._lines, line)
         except ConfigurationError as error:
             bad = InputLine({}, self._lines, line, error.message)
             if self._skip_errors:

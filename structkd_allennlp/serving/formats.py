@@ -6,6 +6,7 @@ import re
 from itertools import dropwhile
 from typing import Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
+import orjson
 from rich.console import Console
 
 from structkd_allennlp.common.requests import Request, RequestError, parse_line
@@ -23,9 +24,6 @@ CONLLU = "conllu"
 _DOCUMENT_MARK = "-DOCSTART-"
 _UNIVERSAL = 10
 _ID = re.compile(r"(?P<word>[0-9]{1,9})|[0-9]+-[0-9]+|[0-9]+\.[0-9]+")
-
-
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Record(NamedTuple):
@@ -97,16 +95,17 @@ class JsonLines:
             request = None
             if error is None:
                 try:
-                    request = Request.from_json(parse_line(text))
+                    request = parse_line(text)
                 except RequestError as problem:
                     error = str(problem)
             yield Record(number, [text], request, error=error)
 
     def write(self, record: Record, result: Optional[Result]) -> str:
-        return "" if result is None else _encode(result) + "\n"
+        return "" if result is None else orjson.dumps(result).decode() + "\n"
 
     def write_error(self, message: str) -> str:
-        return _encode({"error": message}) + "\n"
+        # Which may quote what is no UTF-8.
+        return json.dumps({"error": message}, ensure_ascii=False) + "\n"
 
 
 class Conll:

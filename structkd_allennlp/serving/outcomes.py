@@ -25,13 +25,7 @@ def outcomes_of(
 ) -> List[Union[Result, str]]:
     """What the tagger says of each sentence, or why it says nothing."""
     try:
-        return [
-            *tagger.tag(
-                [request.sentence for request in requests],
-                [request.language for request in requests],
-                *asked,
-            )
-        ]
+        return [*tagger.tag_requests(requests, *asked)]
     # onnxruntime has exceptions of its own, such as for want of memory.
     except Exception as error:
         if len(requests) > 1:

@@ -2,7 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 import numpy as np
 import onnxruntime
@@ -16,7 +27,7 @@ from structkd_allennlp.modules.entity_probability import (
     ChunkBoundaries,
     EntityProbability,
     EntitySpan,
-    spans_of_path,
+    spans_of_paths,
 )
 from structkd_allennlp.modules.linear_chain.arrays import Array, ArrayChain, ArrayPotentials
 from structkd_allennlp.serving.inputs import CharacterInput, Input, WordInput, Words
@@ -30,6 +41,9 @@ MAX_SENTENCE_LENGTH = 250_000
 _MAX_TOKENS_PER_BATCH = 1024
 """More take longer, as what is computed of them does not fit into a processor's cache."""
 _LONGER = "Split it, or ask for fewer sequences"
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 Sentence = Union[str, Sequence[str]]
 Result = Dict[str, Any]
@@ -74,6 +88,7 @@ class Tagger:
         self.info: Dict[str, Any] = {**description["info"], "size": directory.size()}
         self.info.update((key, description[key]) for key in ("format", "digests"))
         self._labels: List[str] = self.info["labels"]
+        self._names: Array = np.array(self._labels, object)
         self._splitter = WordSplitter(directory.path, description["text"])
         self._potentials = _potentials(description["potentials"])
         decoding = description["decoding_potentials"]
@@ -137,23 +152,28 @@ class Tagger:
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise ValueError(f"top_k must be a whole number of at least 1, not {top_k!r}")
         languages = self._languages(language, len(sentences))
-        given = []
-        sizes: Dict[int, SentenceSize] = {}
-        for number, pair in enumerate(zip(sentences, languages, strict=True)):
-            try:
-                one = self._given(*pair)
-                if one.words:
-                    sizes[number] = self._size(one.words, top_k)
-            except ValueError as error:
-                place = f"sentence {number + 1}: " if len(sentences) > 1 else ""
-                raise ValueError(f"{place}{error}") from error
-            given.append(one)
-        results = [self._empty(own, marginals) for own in languages]
+        asked = _for_each(_request, list(zip(sentences, languages, strict=True)))
+        return self.tag_requests(asked, top_k, marginals)
+
+    def tag_requests(
+        self, requests: Sequence[Request], top_k: int = 1, marginals: bool = False
+    ) -> List[Result]:
+        """As `tag`, of sentences that have been checked already."""
+
+        def prepared(request: Request) -> Tuple[_Given, Optional[SentenceSize]]:
+            given = self._given(request)
+            return given, self._size(given.words, top_k) if given.words else None
+
+        ready = _for_each(prepared, requests)
+        sizes = {number: size for number, (_, size) in enumerate(ready) if size is not None}
+        results: Dict[int, Result] = {}
         for batch in weighted_batches(sizes, _MAX_TOKENS_PER_BATCH):
-            tagged = self._tagged([given[number] for number in batch], top_k, marginals)
-            for number, result in zip(batch, tagged, strict=True):
-                results[number] = result
-        return results
+            tagged = self._tagged([ready[number][0] for number in batch], top_k, marginals)
+            results.update(zip(batch, tagged, strict=True))
+        return [
+            results[number] if number in results else self._empty(request.language, marginals)
+            for number, request in enumerate(requests)
+        ]
 
     def warm_up(self) -> None:
         """
@@ -189,21 +209,18 @@ class Tagger:
             )
         return language
 
-    def _given(self, sentence: Sentence, language: Optional[str]) -> _Given:
-        key, value = ("sentence", sentence) if isinstance(sentence, str) else ("words", sentence)
-        if isinstance(value, tuple):
-            value = list(value)
-        request = Request.from_json({key: value, "language": language})
+    def _given(self, request: Request) -> _Given:
+        sentence, language = request
         known = language or self._splitter.language
-        if not isinstance(request.sentence, str):
-            return _Given(request.sentence, known)
-        if len(request.sentence) > MAX_SENTENCE_LENGTH * LIKE_A_TOKEN:
+        if not isinstance(sentence, str):
+            return _Given(sentence, known)
+        if len(sentence) > MAX_SENTENCE_LENGTH * LIKE_A_TOKEN:
             raise RequestError(
-                f"a sentence of {len(request.sentence):,} characters is longer than "
+                f"a sentence of {len(sentence):,} characters is longer than "
                 f"{MAX_SENTENCE_LENGTH * LIKE_A_TOKEN:,}: split it"
             )
-        pieces = self._splitter(request.sentence, language)
-        return _Given([piece.text for piece in pieces], known, request.sentence, pieces)
+        pieces = self._splitter(sentence, language)
+        return _Given([piece.text for piece in pieces], known, sentence, pieces)
 
     def _size(self, words: Sequence[str], top_k: int) -> SentenceSize:
         size = SentenceSize.of(words, self._sequences(len(words), top_k))
@@ -240,20 +257,15 @@ class Tagger:
         best = paths[:, 0]
         # Shape: (batch, length)
         of_tags = np.take_along_axis(of_labels, best[:, :, None], 2)[:, :, 0]
-        entities = self._entities(chain, best, lengths, given)
-        labels = self._labels
+        entities = self._entities(chain, best, words.lengths, given)
         results = []
-        columns = (paths, scores, probabilities, of_tags)
+        columns = (self._names[paths], scores, probabilities, of_tags)
         for one, own, n, *values in zip(
             given, entities, lengths, *(column.tolist() for column in columns), strict=True
         ):
             own_paths, own_scores, own_probabilities, own_tags = values
             ranked: List[Result] = [
-                {
-                    "tags": [labels[y] for y in path[:n]],
-                    "score": score,
-                    "probability": probability,
-                }
+                {"tags": path[:n], "score": score, "probability": probability}
                 for path, score, probability in zip(
                     own_paths, own_scores, own_probabilities, strict=True
                 )
@@ -263,7 +275,7 @@ class Tagger:
                 {
                     "words": one.words,
                     "language": one.language,
-                    "tags": [labels[y] for y in own_paths[0][:n]],
+                    "tags": own_paths[0][:n],
                     "tag_probabilities": own_tags[:n],
                     "entities": own,
                     "top_k": ranked,
@@ -272,21 +284,18 @@ class Tagger:
         if marginals:
             for result, rows, n in zip(results, of_labels, lengths, strict=True):
                 result["marginals"] = [
-                    dict(zip(labels, row, strict=True)) for row in rows[:n].tolist()
+                    dict(zip(self._labels, row, strict=True)) for row in rows[:n].tolist()
                 ]
         return results
 
     def _entities(
-        self, chain: ArrayChain, best: Array, lengths: List[int], given: Sequence[_Given]
+        self, chain: ArrayChain, best: Array, lengths: Array, given: Sequence[_Given]
     ) -> List[List[Result]]:
         if self._boundaries is None:
             return [[] for _ in given]
-        spans = [
-            spans_of_path(path[:n], self._boundaries)
-            for path, n in zip(best.tolist(), lengths, strict=True)
-        ]
+        spans = spans_of_paths(best, lengths, self._boundaries)
         probabilities = self._entity_probability(
-            chain.marginals, chain.conditionals, lengths, spans
+            chain.marginals, chain.conditionals, lengths.tolist(), spans
         )
         return [
             [_entity(one, span, p) for span, p in zip(*pair, strict=True)]
@@ -299,6 +308,26 @@ class Tagger:
         if marginals:
             names.append("marginals")
         return {"language": language, **{name: [] for name in names}}
+
+
+def _for_each(prepare: Callable[[T], U], values: Sequence[T]) -> List[U]:
+    """Raises `ValueError` with the number of the one at fault, if there are several."""
+    results = []
+    for number, value in enumerate(values, start=1):
+        try:
+            results.append(prepare(value))
+        except ValueError as error:
+            place = f"sentence {number}: " if len(values) > 1 else ""
+            raise ValueError(f"{place}{error}") from error
+    return results
+
+
+def _request(given: Tuple[Sentence, Optional[str]]) -> Request:
+    sentence, language = given
+    if isinstance(sentence, str):
+        return Request.from_json({"sentence": sentence, "language": language})
+    words = list(sentence) if isinstance(sentence, tuple) else sentence
+    return Request.from_json({"words": words, "language": language})
 
 
 def _entity(given: _Given, span: EntitySpan, probability: float) -> Result:

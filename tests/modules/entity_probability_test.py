@@ -3,6 +3,7 @@
 import itertools
 from collections import defaultdict
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from structkd_allennlp.modules.entity_probability import (
     EntityProbability,
     EntitySpan,
     conditionals_of_pairs,
-    spans_of_path,
+    spans_of_paths,
 )
 from structkd_allennlp.modules.linear_chain import LinearChain
 
@@ -67,5 +68,13 @@ def test_one_token():
 def test_spans_of_a_path_are_those_of_its_tags(scheme):
     labels = LABELS[scheme]
     boundaries = chunk_boundaries(labels)
-    for path in itertools.product(range(len(labels)), repeat=4):
-        assert spans_of_path(path, boundaries) == entity_spans([labels[y] for y in path])
+    paths = np.array([*itertools.product(range(len(labels)), repeat=4)])
+    # What padding holds does not matter.
+    for length in (1, 3, 4):
+        expected = [entity_spans([labels[y] for y in path[:length]]) for path in paths]
+        assert spans_of_paths(paths, np.full(len(paths), length), boundaries) == expected
+    lengths = np.arange(len(paths)) % 4 + 1
+    expected = [
+        entity_spans([labels[y] for y in path[:n]]) for path, n in zip(paths, lengths, strict=True)
+    ]
+    assert spans_of_paths(paths, lengths, boundaries) == expected

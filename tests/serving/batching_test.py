@@ -110,10 +110,10 @@ def test_a_bad_sentence_is_the_error_of_its_request_alone():
 
 def test_a_tagger_that_fails_by_surprise():
     async def job(batcher, tagger):
-        tagger.tag = None
+        tagger.tag_requests = None
         with pytest.raises(InputError, match="it cannot be tagged \\(TypeError"):
             await batcher.tag(requests("Ana"), PLAIN)
-        del tagger.tag
+        del tagger.tag_requests
         return await batcher.tag(requests("Ana"), PLAIN)
 
     (answer,), _, _ = batched(job)

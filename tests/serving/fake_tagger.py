@@ -39,16 +39,14 @@ class FakeTagger:
     def warm_up(self):
         pass
 
-    def tag(self, sentences, language=None, top_k=1, marginals=False):
+    def tag_requests(self, requests, top_k=1, marginals=False):
         self.waits = not self.open.is_set()
         self.open.wait()
         time.sleep(self.seconds)
-        languages = language if isinstance(language, list) else [language] * len(sentences)
-        self.calls.append(len(sentences))
-        assert len(languages) == len(sentences)
+        self.calls.append(len(requests))
         return [
-            self._tagged(sentence, language, top_k, marginals)
-            for sentence, language in zip(sentences, languages, strict=True)
+            self._tagged(request.sentence, request.language, top_k, marginals)
+            for request in requests
         ]
 
     def _tagged(self, sentence, language, top_k, marginals):

@@ -29,7 +29,7 @@ def tagged(form, text):
         if record.error is not None:
             parts.append(form.write_error(record.error))
         else:
-            result = record.request and FakeTagger().tag([record.request.sentence])[0]
+            result = record.request and FakeTagger().tag_requests([record.request])[0]
             parts.append(form.write(record, result))
     return "".join(parts)
 
@@ -175,7 +175,7 @@ def test_a_sentence_without_end(form, monkeypatch):
 
 def test_columns_from_other_formats():
     (record,) = read(JsonLines(), '["Ana", "lives in", "Porto"]')
-    result = FakeTagger().tag([record.request.sentence])[0]
+    result = FakeTagger().tag_requests([record.request])[0]
     assert Conllu().write(record, result).split("\n")[1].split("\t")[:4] == [
         "2", "lives in", "_", "O"
     ]  # fmt: skip
@@ -199,7 +199,7 @@ def test_errors_in_columns_are_comments(form):
 
 def test_terminal():
     (record,) = read(Text(), "Ana Silva lives in Porto.")
-    result = FakeTagger().tag([record.request.sentence], top_k=2)[0]
+    result = FakeTagger().tag_requests([record.request], top_k=2)[0]
     plain = Terminal(80, None).write(record, result)
     assert "Ana/B-PER Silva/I-PER lives in Porto/B-LOC ." in plain
     assert "LOC  Porto  19-24" in plain
@@ -211,7 +211,7 @@ def test_terminal():
 def test_a_terminal_obeys_no_text():
     hostile = "\x1b]0;title\x07\x1b[2J[red]x"
     (record,) = read(Text(), f"{hostile} Ana")
-    result = FakeTagger().tag([[hostile, "Ana"]])[0]
+    result = FakeTagger().tag_requests([Request([hostile, "Ana"], None)])[0]
     written = Terminal(80, None).write(record, result)
     assert "\x1b" not in written
     assert "[red]x" in written

@@ -8,6 +8,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
+from structkd_allennlp.common.requests import Request
 from structkd_allennlp.serving.server import Limits, create_app
 from tests.serving.fake_tagger import FakeTagger
 
@@ -29,7 +30,8 @@ def test_tags(client):
     request = {"sentences": sentences, "language": ["en", None], "top_k": 2, "marginals": True}
     response = client.post("/api/tag", json=request)
     assert response.status_code == 200
-    expected = FakeTagger().tag(sentences, ["en", None], 2, True)
+    requests = [Request(sentences[0], "en"), Request(sentences[1], None)]
+    expected = FakeTagger().tag_requests(requests, 2, True)
     assert response.json() == {"model": "teacher", "results": expected}
     # The description promises no other fields, and all that are there.
     names = client.get("/openapi.json").json()["components"]["schemas"]["Result"]["properties"]
@@ -237,7 +239,8 @@ def test_overload():
 def test_results_are_json():
     """A tagger that says NaN is an error of the server, and no broken JSON."""
     tagger = FakeTagger()
-    tagger.tag = lambda sentences, *rest: [{"words": [], "tag_probabilities": [float("nan")]}]
+    result = {"words": [], "tag_probabilities": [float("nan")]}
+    tagger.tag_requests = lambda *args: [result]
     app = create_app({"fake": tagger})
     with TestClient(app, raise_server_exceptions=False) as client:
         response = client.post("/api/tag", json={"sentences": ["x"]})

@@ -168,15 +168,15 @@ class Stop(BaseException):
 def stopping(calls):
     """The tagger takes so many calls, and then the block ends."""
     left = iter(range(calls))
-    original = FakeTagger.tag
+    original = FakeTagger.tag_requests
 
-    def tag(self, *args, **kwargs):
+    def tag_requests(self, *args, **kwargs):
         if next(left, None) is None:
             raise Stop
         return original(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FakeTagger, "tag", tag)
+        patch.setattr(FakeTagger, "tag_requests", tag_requests)
         with pytest.raises(Stop):
             yield
 

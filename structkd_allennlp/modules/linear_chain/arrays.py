@@ -192,8 +192,10 @@ class ArrayChain:
         # Shape: (n, 1, labels) and (n, labels, 1)
         onward = messages.onward[rows, positions + 1][:, None, :]
         beta = messages.beta[rows, positions][:, :, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            result: Array = np.nan_to_num(self._potentials.factors * onward / beta, posinf=0)
+        result: Array = self._potentials.factors * onward
+        possible = beta > 0
+        np.divide(result, beta, result, where=possible)
+        result *= possible
         for n, row in enumerate(rows.tolist() if self._log_onward else ()):
             if row in self._log_onward:
                 inner = self._potentials.transitions + self._log_onward[row][positions[n] + 1]
