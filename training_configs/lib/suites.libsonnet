@@ -13,8 +13,7 @@ local weighted_top_k(k) = { type: 'weighted_top_k', k: k };
 // Each sentence has the teachers' best sequence as its tags.
 local pseudo_labels = top_k(1);
 
-// Of students, and of the teachers that they take turns with.
-local seeds = [1, 2, 3, 4];
+// Of the teachers that students take turns with.
 local teachers_seeds = [1, 2];
 
 // What the rows of a task are made of. See `suite` for what it has.
@@ -57,7 +56,11 @@ local parts(task) = {
   teacher(own=$.all, tagger=taggers.bilstm_crf(task, task.teacher)):
     runs.baseline(own { epochs: own.teacher_epochs }, tagger) + alike,
 
-  local row(name, config) = { name: name, config: config + alike, seeds: seeds },
+  local row(name, config) = {
+    name: name,
+    config: config + alike,
+    seeds: std.get(task, 'seeds', [1, 2, 3, 4]),
+  },
   alone(name, own=$.all, tagger=$.student):
     row(name, runs.baseline(own, tagger)),
   distilled(name, objective, own=$.all, teachers='ensemble', tagger=$.student):
@@ -83,7 +86,8 @@ local parts(task) = {
 {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
   // student (its size), members (of an ensemble), teacher_epochs, raw (files of raw text, a pattern), text
-  // (how many sentences of it in each language), text_languages (beside those trained on) and text_epochs.
+  // (how many sentences of it in each language), text_languages (beside those trained on) and text_epochs;
+  // seeds, if not four.
   //
   // These rows answer the question. `ablations` has them and all others.
   suite(task):

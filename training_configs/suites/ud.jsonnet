@@ -20,4 +20,6 @@ suites.suite(tasks.ud {
   text_languages: ['gl', 'nn', 'hr'],
   text_epochs: 5,
   members: 2,
+  // Accuracy over eight languages differs less by seed than F1 does.
+  seeds: [1, 2, 3],
 })
