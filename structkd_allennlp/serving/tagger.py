@@ -88,7 +88,6 @@ class Tagger:
         self.info: Dict[str, Any] = {**description["info"], "size": directory.size()}
         self.info.update((key, description[key]) for key in ("format", "digests"))
         self._labels: List[str] = self.info["labels"]
-        self._names: Array = np.array(self._labels, object)
         self._splitter = WordSplitter(directory.path, description["text"])
         self._potentials = _potentials(description["potentials"])
         decoding = description["decoding_potentials"]
@@ -259,7 +258,8 @@ class Tagger:
         of_tags = np.take_along_axis(of_labels, best[:, :, None], 2)[:, :, 0]
         entities = self._entities(chain, best, words.lengths, given)
         results = []
-        columns = (self._names[paths], scores, probabilities, of_tags)
+        tags: Array = np.array(self._labels, object)[paths]
+        columns = (tags, scores, probabilities, of_tags)
         for one, own, n, *values in zip(
             given, entities, lengths, *(column.tolist() for column in columns), strict=True
         ):

@@ -48,8 +48,8 @@ local encoder(layers, size, length) = {
     learning_rate: 1e-3,
   },
 
-  // 4.1 and 2.0 million parameters, each once through two thirds of the same text: half an hour of one core
-  // each. For comparisons of encoders with one another, not to be the best one.
+  // 4.1 and 2.0 million parameters, each once through two thirds of the same text: 20 to 45 minutes of one
+  // core each. For comparisons of encoders with one another, not to be the best one.
   small: $.text {
     train: 'data/text/{language}.txt#not-fold=1of100#not-fold=1of3',
     out: 'out/pretraining/small',
