@@ -63,11 +63,11 @@ class MultilingualTaggingEvaluator(SimpleEvaluator):
         reader = getattr(data_loader, "reader", None)
         file = path if isinstance(path, str) else quoted(path)
         rows = _rows(file, metrics)
-        self._rows.extend(rows)
         if isinstance(reader, MultilingualReader):
+            _check_all_read(path, reader.languages, rows)
             if not self._trained:
                 self._trained.extend(reader.languages)
-            _check_all_read(path, reader.languages, rows)
+        self._rows.extend(rows)
         return metrics
 
 
