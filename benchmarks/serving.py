@@ -11,6 +11,7 @@ and `allennlp predict`.
 spaCy's pipeline (a tagger, or its recogniser of entities) is trained here, in some minutes. So is
 UDPipe's tagger where --udpipe names a Python that has it:
 python -m venv /tmp/udpipe && /tmp/udpipe/bin/pip install --no-deps ufal.udpipe
+With --peers they stay in a folder, and are trained once; with --train-only nothing is measured.
 """
 
 import argparse
@@ -152,7 +153,10 @@ def train_spacy(
     from spacy.cli.init_config import init_config
     from spacy.tokens import Doc, DocBin
 
-    directory.mkdir(parents=True, exist_ok=True)
+    best = directory / "model-best"
+    if best.exists():
+        return best
+    directory.mkdir(parents=True)
     vocab = spacy.blank("xx").vocab
     attributes = {"tagger": ("tags", ["TAG"]), "ner": ("ents", ["ENT_IOB", "ENT_TYPE"])}
     argument, stored = attributes[pipe]
@@ -165,8 +169,21 @@ def train_spacy(
     config.to_disk(directory / "config.cfg")
     paths = [f"--paths.{name}={directory / f'{name}.spacy'}" for name in ("train", "dev")]
     command = [sys.executable, "-m", "spacy", "train", str(directory / "config.cfg")]
-    subprocess.run([*command, "--output", str(directory), *paths], check=True, stdout=sys.stderr)
-    return directory / "model-best"
+    trained = directory / "trained"
+    subprocess.run([*command, "--output", str(trained), *paths], check=True, stdout=sys.stderr)
+    return (trained / "model-best").rename(best)
+
+
+def train_udpipe(path: Path, python: str, train: Sequence[Example], iterations: int) -> Path:
+    if not path.exists():
+        unfinished = path.with_suffix(".unfinished")
+        data = write(path.with_suffix(".jsonl"), train)
+        options = [str(unfinished), str(data), str(iterations)]
+        subprocess.run(
+            [python, str(SCRIPT), "train-udpipe", *options], check=True, stdout=sys.stderr
+        )
+        unfinished.rename(path)
+    return path
 
 
 def scores(
@@ -349,40 +366,51 @@ def main() -> None:
     add("--spacy-epochs", type=int, default=10, help="0 leaves it out; default: %(default)s")
     add("--udpipe", metavar="PYTHON", help="an interpreter with ufal.udpipe, for ud")
     add("--udpipe-iterations", type=measure.positive, default=20, help="default: %(default)s")
+    add("--peers", type=Path, help="a folder for what is trained here, of one task")
+    add("--train-only", action="store_true", help="measure nothing")
     args = measure.parse(parser)
     environment = measure.environment(args.threads)
-    print(tables(run(args, environment)))
+    results = run(args, environment)
+    if results is not None:
+        print(tables(results))
 
 
-def run(args: argparse.Namespace, environment: Dict[str, Any]) -> Dict[str, Any]:
+def trained_peers(
+    args: argparse.Namespace, task: Task, languages: Sequence[str], directory: Path
+) -> List[Choice]:
+    directory.mkdir(parents=True, exist_ok=True)
+    train = examples(task, "train", languages, args.sentences)
+    choices = []
+    if args.spacy_epochs:
+        dev = examples(task, "dev", languages, args.sentences)
+        path = train_spacy(directory / "spacy", task.pipe, train, dev, args.spacy_epochs)
+        choices.append(Choice(f"spaCy, {task.pipe}", f"spacy-{task.pipe}", path))
+    if args.udpipe:
+        path = train_udpipe(directory / "model.udpipe", args.udpipe, train, args.udpipe_iterations)
+        choices.append(Choice("UDPipe 1", "udpipe", path, args.udpipe))
+    return choices
+
+
+def run(args: argparse.Namespace, environment: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     task = TASKS[args.task]
     prediction.check_files([args.student])
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         export_tagger(args.student, directory / "float")
-        export_tagger(args.student, directory / "int8", "int8")
         description = json.loads((directory / "float/tagger.json").read_text(encoding="utf-8"))
         languages = args.languages or description["info"]["languages"]
+        peers = trained_peers(args, task, languages, args.peers or directory / "peers")
+        if args.train_only:
+            return None
+        export_tagger(args.student, directory / "int8", "int8")
         archive = Path(args.student)
         choices = [
             Choice(FLOAT, "exported", directory / "float"),
             Choice(INT8, "exported", directory / "int8"),
             Choice("predictor", "predictor", archive),
             Choice("AllenNLP's crf_tagger", "allennlp", archive),
+            *peers,
         ]
-        train = examples(task, "train", languages, args.sentences)
-        if args.spacy_epochs:
-            dev = examples(task, "dev", languages, args.sentences)
-            path = train_spacy(directory / "spacy", task.pipe, train, dev, args.spacy_epochs)
-            choices.append(Choice(f"spaCy, {task.pipe}", f"spacy-{task.pipe}", path))
-        if args.udpipe:
-            path = directory / "model.udpipe"
-            data = write(directory / "train.jsonl", train)
-            options = [str(path), str(data), str(args.udpipe_iterations)]
-            subprocess.run(
-                [args.udpipe, str(SCRIPT), "train-udpipe", *options], check=True, stdout=sys.stderr
-            )
-            choices.append(Choice("UDPipe 1", "udpipe", path, args.udpipe))
         test = examples(task, "test", languages, args.sentences)
         data = write(directory / "test.jsonl", test)
         rows = contenders(choices, test, task.spans, data, args.rounds, args.singles)

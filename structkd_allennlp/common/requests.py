@@ -1,7 +1,7 @@
 """What a line, or a call, asks a tagger for."""
 
 import json
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 
 from structkd_allennlp.common.text import quoted
 
@@ -17,6 +17,14 @@ class Request(NamedTuple):
 
     sentence: Union[List[str], str]
     language: Optional[str]
+
+    @classmethod
+    def of(cls, sentence: Union[Sequence[str], str], language: Optional[str]) -> "Request":
+        """Raises `RequestError` for a sentence that cannot be tagged, and for no language."""
+        if isinstance(sentence, str):
+            return cls.from_json({"sentence": sentence, "language": language})
+        words = list(sentence) if isinstance(sentence, tuple) else sentence
+        return cls.from_json({"words": words, "language": language})
 
     @classmethod
     def from_json(cls, values: Any) -> "Request":
@@ -46,7 +54,7 @@ def parse_line(line: str) -> Request:
     """Raises `RequestError` for a line that is neither plain text nor JSON as `FORMS` has it."""
     start = line.lstrip()[:1]
     if start not in ("[", "{"):
-        return Request.from_json({"sentence": line})
+        return Request.of(line, None)
     try:
         values = _from_json(line)
     except RequestError:
@@ -54,12 +62,12 @@ def parse_line(line: str) -> Request:
     except ValueError as error:
         if start == "[":
             # A sentence that starts with a bracket.
-            return Request.from_json({"sentence": line})
+            return Request.of(line, None)
         raise RequestError(
             f"this line starts as JSON but is none ({error}): {quoted(line)}. {FORMS}; a plain "
             "sentence that starts with a brace must be written as JSON"
         ) from error
-    return Request.from_json({"words": values} if start == "[" else values)
+    return Request.of(values, None) if start == "[" else Request.from_json(values)
 
 
 def _from_json(line: str) -> Any:

@@ -245,9 +245,8 @@ def _sentences(asked: TagRequest, limits: Limits) -> List[Sentence]:
         raise InputError(f"{len(languages):,} languages do not fit {count:,} sentences")
     result = []
     for i, (value, language) in enumerate(zip(asked.sentences, languages, strict=True), start=1):
-        form = "sentence" if isinstance(value, str) else "words"
         try:
-            sentence = Sentence.from_json({form: value, "language": language})
+            sentence = Sentence.of(value, language)
         except RequestError as error:
             raise InputError(f"sentence {i}: {error!s}") from error
         characters = _characters(sentence)

@@ -151,7 +151,8 @@ class Tagger:
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise ValueError(f"top_k must be a whole number of at least 1, not {top_k!r}")
         languages = self._languages(language, len(sentences))
-        asked = _for_each(_request, list(zip(sentences, languages, strict=True)))
+        given = list(zip(sentences, languages, strict=True))
+        asked = _for_each(lambda one: Request.of(*one), given)
         return self.tag_requests(asked, top_k, marginals)
 
     def tag_requests(
@@ -320,14 +321,6 @@ def _for_each(prepare: Callable[[T], U], values: Sequence[T]) -> List[U]:
             place = f"sentence {number}: " if len(values) > 1 else ""
             raise ValueError(f"{place}{error}") from error
     return results
-
-
-def _request(given: Tuple[Sentence, Optional[str]]) -> Request:
-    sentence, language = given
-    if isinstance(sentence, str):
-        return Request.from_json({"sentence": sentence, "language": language})
-    words = list(sentence) if isinstance(sentence, tuple) else sentence
-    return Request.from_json({"words": words, "language": language})
 
 
 def _entity(given: _Given, span: EntitySpan, probability: float) -> Result:
