@@ -37,6 +37,7 @@ PAPER = sorted(FOLDER.glob("paper/*.jsonnet"))
 # These train by several processes.
 DISTRIBUTED = sorted(FOLDER.glob("distributed/*.jsonnet"))
 ABLATIONS = FOLDER / "suites/ablations.jsonnet"
+FEW_LABELS = FOLDER / "suites/few_labels.jsonnet"
 # The corpora that a checkout cannot hold.
 needs_data = pytest.mark.skipif(
     not Path("data").exists(), reason="the link to the full corpora is not there"
@@ -141,7 +142,7 @@ def test_the_comments_name_commands_that_parse(config):
     (first, *others), _ = comments_of(config)
     assert not first.overrides
     variables = {"TASK", "ENCODER"} if config in TRANSFORMER + PAPER + STUDIES else set()
-    if config == ABLATIONS:
+    if config in (ABLATIONS, FEW_LABELS):
         variables = {"TASK"}
     if config in DISTRIBUTED:
         variables = {"TASK", "DEVICES"}
@@ -349,7 +350,9 @@ def test_comparisons_are_fair(task, monkeypatch):
     main = Suite.from_file(str(FOLDER / f"suites/{task}.jsonnet"))
     assert all(row in suite.rows for row in main.rows)
     assert main.teachers.items() <= suite.teachers.items()
-    configs = {row.name: row.config for row in suite.rows}
+    few = Suite.from_file(str(FEW_LABELS))
+    configs = {row.name: row.config for row in [*suite.rows, *few.rows]}
+    assert len(configs) == len(suite.rows) + len(few.rows)
     baseline = configs["baseline"]
     for name, config in configs.items():
         for key in ("vocabulary", "test_data_path", "datasets_for_vocab_creation"):
@@ -372,10 +375,15 @@ def test_comparisons_are_fair(task, monkeypatch):
         if name.startswith("text_") and name != "text_zero_shot":
             assert config["trainer"] == configs["text_pseudo_labels"]["trainer"]
             assert config["dataset_reader"] == configs["text_pseudo_labels"]["dataset_reader"]
-    for group in ("ensemble", "ensemble_10", "ensemble_1"):
-        assert len(suite.teachers[group]["seeds"]) > 1
-    teacher = suite.teachers["ensemble"]["config"]
-    assert teacher["train_data_path"] == baseline["train_data_path"]
+    teachers = {**suite.teachers, **few.teachers}
+    for group, part in (("ensemble", ""), ("ensemble_10", "10"), ("ensemble_1", "100")):
+        assert len(teachers[group]["seeds"]) > 1
+        own = teachers[group]["config"]["train_data_path"]
+        assert own == baseline["train_data_path"] + (part and f"#fold=1of{part}")
+    for row in few.rows:
+        part = row.name.rpartition("_")[2]
+        if row.name != f"baseline_{part}":
+            assert (row.baseline, row.teachers) == (f"baseline_{part}", f"ensemble_{part}")
 
 
 @needs_data

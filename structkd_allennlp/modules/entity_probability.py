@@ -3,7 +3,7 @@
 from typing import Any, Callable, List, NamedTuple, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
@@ -23,14 +23,14 @@ class ChunkBoundaries(NamedTuple):
 
     types : `Sequence[str]`
         `(labels + 1,)`: the entity type of each label.
-    starts, ends : `Sequence[Sequence[bool]]`
+    starts, ends : `ArrayLike`
         `(labels + 1, labels + 1)` as `[previous, current]`: whether an entity starts at the current
         label, and whether one ends at the previous.
     """
 
     types: Sequence[str]
-    starts: Sequence[Sequence[bool]]
-    ends: Sequence[Sequence[bool]]
+    starts: ArrayLike
+    ends: ArrayLike
 
 
 class EntitySpan(NamedTuple):

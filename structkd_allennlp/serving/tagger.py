@@ -93,8 +93,10 @@ class Tagger:
         decoding = description["decoding_potentials"]
         self._decoding = self._potentials if decoding is None else _potentials(decoding)
         self._boundaries: Optional[ChunkBoundaries] = None
-        if description["boundaries"] is not None:
-            self._boundaries = ChunkBoundaries(**description["boundaries"])
+        boundaries = description["boundaries"]
+        if boundaries is not None:
+            starts, ends = (np.array(boundaries[name], bool) for name in ("starts", "ends"))
+            self._boundaries = ChunkBoundaries(boundaries["types"], starts, ends)
             self._entity_probability = EntityProbability(self._boundaries)
         self._inputs = _inputs(directory)
         self._session = _session(directory.path / GRAPH, threads)

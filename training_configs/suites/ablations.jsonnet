@@ -1,6 +1,5 @@
-// All rows of a task's comparison: those of its own file, labelled text alone, other teachers and
-// objectives, and a tenth and a hundredth of the labels. What the task's own suite has run in the same
-// directory is not run again.
+// All rows of a task's comparison: those of its own file, labelled text alone, and other teachers and
+// objectives. What the task's own suite has run in the same directory is not run again.
 //
 // TASK is wikiann, ud, conll2002 or aspect.
 //

@@ -144,20 +144,11 @@ class ArrayChain:
         scores, potentials = self._scores, self._potentials
         # Shifted so that no factor is above 1.
         factors = np.exp(scores - self._highest[:, :, None])
-        run = _compiled_messages if self._compiled else _messages
-        messages, lost = run(factors, potentials, self._lengths)
-        marginals = messages.alpha * messages.beta
-        counted = (scores > IMPOSSIBLE) & self._mask[:, :, None]
-        least = np.where(counted, marginals, np.inf).min((1, 2))
-        norms = marginals.sum(-1)
-        norms[~self._mask] = 1
-        # Where nothing at all is possible there are NaN, which are not above anything.
-        fine = (least > SMALLEST_PRODUCT) & (norms > SMALLEST_PRODUCT).all(1) & ~lost
-        with np.errstate(divide="ignore", invalid="ignore"):
-            marginals /= norms[:, :, None]
-            log_z = messages.log_scales + (self._highest * self._mask).sum(1)
+        support = scores > IMPOSSIBLE
+        run = _compiled_posteriors if self._compiled else _posteriors
+        marginals, messages, fine = run(factors, support, potentials, self._lengths, self._mask)
+        log_z = messages.log_scales + (self._highest * self._mask).sum(1)
         log_z += (self._lengths - 1) * potentials.highest
-        marginals[~self._mask] = 0
         if not fine.all():
             rows = np.flatnonzero(~fine)
             own = _in_log_space(scores[rows], potentials.transitions, self._mask[rows])
@@ -203,6 +194,30 @@ class ArrayChain:
         return result
 
 
+def _posteriors(
+    factors: Array, support: Array, potentials: ArrayPotentials, lengths: Array, mask: Array
+) -> Tuple[Array, Messages, Array]:
+    """
+    The marginals, `(batch, length, labels)`, the messages, and `(batch,)`, whether they hold: not
+    where digits of what is possible (`support`) may have been lost.
+    """
+    messages, lost = _messages(factors, potentials, lengths)
+    marginals = messages.alpha * messages.beta
+    least = np.where(support & mask[:, :, None], marginals, np.inf).min((1, 2))
+    norms = marginals.sum(-1)
+    norms[~mask] = 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        marginals /= norms[:, :, None]
+    marginals[~mask] = 0
+    return marginals, messages, _hold(least, norms) & ~lost
+
+
+def _hold(least: Array, norms: Array) -> Array:
+    # Where nothing at all is possible there are NaN, which are not above anything.
+    result: Array = (least > SMALLEST_PRODUCT) & (norms > SMALLEST_PRODUCT).all(1)
+    return result
+
+
 def _messages(
     factors: Array, potentials: ArrayPotentials, lengths: Array
 ) -> Tuple[Messages, Array]:
@@ -238,20 +253,24 @@ def _messages(
     return Messages(after[:, 0].swapaxes(0, 1), beta, onward, log_scales), lost
 
 
-def _compiled_messages(
-    factors: Array, potentials: ArrayPotentials, lengths: Array
-) -> Tuple[Messages, Array]:
-    """See `_messages`."""
+def _compiled_posteriors(
+    factors: Array, support: Array, potentials: ArrayPotentials, lengths: Array, mask: Array
+) -> Tuple[Array, Messages, Array]:
+    """See `_posteriors`."""
     from structkd_allennlp.modules.linear_chain import loops
 
     batch, length, _ = factors.shape
-    alpha, beta, onward = (np.empty_like(factors) for _ in range(3))
+    alpha, beta, onward, marginals = (np.empty_like(factors) for _ in range(4))
     log_scales = np.zeros(batch)
     chain = factors, potentials.factors[None, None], lengths
-    loops.run(chain, (alpha, beta, onward), np.ones((2, batch, length)), log_scales)
+    messages = alpha, beta, onward
+    loops.run(chain, messages, np.ones((2, batch, length)), log_scales)
+    norms, least = np.ones((batch, length)), np.full(batch, np.inf)
+    loops.normalise(chain, messages, support, (marginals, norms, least))
     with np.errstate(divide="ignore"):
-        log_scales += np.log(alpha[np.arange(batch), lengths - 1].sum(1))
-    return Messages(alpha, beta, onward, log_scales), np.zeros(batch, bool)
+        # Beta is 1 there, so this is the sum of the last alpha.
+        log_scales += np.log(norms[np.arange(batch), lengths - 1])
+    return marginals, Messages(*messages, log_scales), _hold(least, norms)
 
 
 def _in_log_space(scores: Array, transitions: Array, mask: Array) -> Tuple[Array, Array, Array]:
