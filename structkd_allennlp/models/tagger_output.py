@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import torch
 
 from structkd_allennlp.data.tag_schemes import entity_spans
-from structkd_allennlp.modules.entity_probability import EntityProbability, conditionals_of_pairs
+from structkd_allennlp.modules.entity_probability import EntityProbability, step_of_pairs
 from structkd_allennlp.modules.linear_chain import LinearChain
 
 
@@ -55,7 +55,7 @@ def human_readable(
         spans = [entity_spans(tags) for tags in readable["tags"]]
         pairs = chain.pair_marginals.detach().cpu().numpy()
         probabilities = entity_probability(
-            marginals.detach().cpu().numpy(), conditionals_of_pairs(pairs), lengths, spans
+            marginals.detach().cpu().numpy(), step_of_pairs(pairs), lengths, spans
         )
         readable["entities"] = [
             [{**span._asdict(), "probability": p} for span, p in zip(*sentence, strict=True)]

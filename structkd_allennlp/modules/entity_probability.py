@@ -7,10 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
-Conditionals = Callable[[Array, Array], Array]
+Step = Callable[[Array, Array, Array, Array], Array]
 """
-From numbers of sentences and positions, `(n,)` each, to q(y_i+1 | y_i, x), `(n, labels, labels)`,
-with rows of 0 where y_i is impossible.
+From weights w of labels at a position, `(n, labels)`, numbers of sentences and positions i, `(n,)`
+each, and the pairs of labels a to weigh, `(labels, labels)`, to their weights at the next position,
+sum_y w(y) q(y_i+1 | y_i = y, x) a(y, y_i+1), `(n, labels)`. An impossible label adds nothing.
 """
 
 
@@ -85,17 +86,18 @@ class EntityProbability:
         self._starts_first, self._starts = starts[n, :n], starts[:n, :n]
         self._ends_last, self._ends = ends[:n, n], ends[:n, :n]
         self._goes_on = (1 - self._starts) * (1 - self._ends)
-        # Shape: (labels,) each; gold entities may be of a type that no label has
-        self._no_type = np.zeros(n)
-        self._of_type = {
-            label: np.array([type_ == label for type_ in boundaries.types[:n]], float)
-            for label in boundaries.types
-        }
+        self._types = {label: i for i, label in enumerate(dict.fromkeys(boundaries.types))}
+        # Shape: (types + 1, labels); gold entities may be of a type that no label has, the last
+        self._of_type = np.array(
+            [[type_ == label for type_ in boundaries.types[:n]] for label in self._types]
+            + [[False] * n],
+            float,
+        )
 
     def __call__(
         self,
         marginals: Array,
-        conditionals: Conditionals,
+        step: Step,
         lengths: Sequence[int],
         spans: Sequence[Sequence[EntitySpan]],
     ) -> List[List[float]]:
@@ -104,7 +106,8 @@ class EntityProbability:
 
         marginals : `Array`
             `(batch, length, labels)`.
-        conditionals : `Conditionals`
+        step : `Step`
+            Of the chain.
         lengths : `Sequence[int]`
             Of the sentences.
         spans : `Sequence[Sequence[EntitySpan]]`
@@ -115,20 +118,27 @@ class EntityProbability:
         `List[List[float]]`
             The probability of each.
         """
-        flat = [(row, *span) for row, own in enumerate(spans) for span in own]
+        numbers = np.array(
+            [
+                (row, start, end, self._types.get(label, -1))
+                for row, own in enumerate(spans)
+                for label, start, end in own
+            ],
+            np.int64,
+        ).reshape(-1, 4)
         # The longest first, so that those that go on are the first.
-        order = sorted(range(len(flat)), key=lambda e: flat[e][2] - flat[e][3])
-        found = np.zeros(len(flat))
-        if flat:
-            rows, labels, starts, ends = zip(*(flat[e] for e in order), strict=True)
+        order = np.argsort(numbers[:, 1] - numbers[:, 2], kind="stable")
+        rows, starts, ends, types = numbers[order].T
+        found = np.zeros(len(order))
+        if len(order):
             found[order] = self._walk(
                 np.asarray(marginals, float),
-                conditionals,
-                np.take(lengths, rows),
-                np.array(rows),
-                np.stack([self._of_type.get(label, self._no_type) for label in labels]),
-                np.array(starts),
-                np.array(ends),
+                step,
+                np.asarray(lengths)[rows],
+                rows,
+                self._of_type[types],
+                starts,
+                ends,
             )
         values = iter(found.tolist())
         return [[next(values) for _ in own] for own in spans]
@@ -136,7 +146,7 @@ class EntityProbability:
     def _walk(
         self,
         marginals: Array,
-        conditionals: Conditionals,
+        step: Step,
         lengths: Array,
         rows: Array,
         of_type: Array,
@@ -149,29 +159,27 @@ class EntityProbability:
         inner = np.flatnonzero(starts > 0)
         if len(inner):
             own, before = rows[inner], starts[inner] - 1
-            steps = conditionals(own, before) * self._starts
-            walk[inner] = np.einsum("nx,nxy->ny", marginals[own, before], steps)
+            walk[inner] = step(marginals[own, before], own, before, self._starts)
         walk *= of_type
         for offset in range(int(ends[0] - starts[0]) - 1):
             on = int((ends - starts - 1 > offset).sum())
-            steps = conditionals(rows[:on], starts[:on] + offset) * self._goes_on
-            walk[:on] = np.einsum("nx,nxy->ny", walk[:on], steps)
+            walk[:on] = step(walk[:on], rows[:on], starts[:on] + offset, self._goes_on)
         result: Array = walk @ self._ends_last
         inner = np.flatnonzero(ends < lengths)
         if len(inner):
-            steps = conditionals(rows[inner], ends[inner] - 1) * self._ends
-            result[inner] = np.einsum("nx,nxy->n", walk[inner], steps)
+            result[inner] = step(walk[inner], rows[inner], ends[inner] - 1, self._ends).sum(1)
         return result
 
 
-def conditionals_of_pairs(pairs: Array) -> Conditionals:
+def step_of_pairs(pairs: Array) -> Step:
     """
     From `(batch, length - 1, labels, labels)`, the marginals of pairs of neighbouring labels.
     """
 
-    def conditionals(rows: Array, positions: Array) -> Array:
+    def step(weights: Array, rows: Array, positions: Array, allowed: Array) -> Array:
         own = np.asarray(pairs[rows, positions], float)
-        result: Array = own / np.maximum(own.sum(2, keepdims=True), np.finfo(float).tiny)
+        weights = weights / np.maximum(own.sum(2), np.finfo(float).tiny)
+        result: Array = np.einsum("nx,nxy,xy->ny", weights, own, allowed)
         return result
 
-    return conditionals
+    return step

@@ -88,6 +88,7 @@ class Tagger:
         self.info: Dict[str, Any] = {**description["info"], "size": directory.size()}
         self.info.update((key, description[key]) for key in ("format", "digests"))
         self._labels: List[str] = self.info["labels"]
+        self._label_array: Array = np.array(self._labels, object)
         self._splitter = WordSplitter(directory.path, description["text"])
         self._potentials = _potentials(description["potentials"])
         decoding = description["decoding_potentials"]
@@ -258,11 +259,11 @@ class Tagger:
         of_labels = chain.marginals
         best = paths[:, 0]
         # Shape: (batch, length)
-        of_tags = np.take_along_axis(of_labels, best[:, :, None], 2)[:, :, 0]
+        rows, positions = np.ogrid[: len(best), : best.shape[1]]
+        of_tags = of_labels[rows, positions, best]
         entities = self._entities(chain, best, words.lengths, given)
         results = []
-        tags: Array = np.array(self._labels, object)[paths]
-        columns = (tags, scores, probabilities, of_tags)
+        columns = (self._label_array[paths], scores, probabilities, of_tags)
         for one, own, n, *values in zip(
             given, entities, lengths, *(column.tolist() for column in columns), strict=True
         ):
@@ -298,7 +299,7 @@ class Tagger:
             return [[] for _ in given]
         spans = spans_of_paths(best, lengths, self._boundaries)
         probabilities = self._entity_probability(
-            chain.marginals, chain.conditionals, lengths.tolist(), spans
+            chain.marginals, chain.step, lengths.tolist(), spans
         )
         return [
             [_entity(one, span, p) for span, p in zip(*pair, strict=True)]

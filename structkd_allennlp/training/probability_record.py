@@ -12,7 +12,7 @@ from torch import Tensor
 
 from structkd_allennlp.common.files import write_bytes
 from structkd_allennlp.data.tag_schemes import chunk_boundaries, entity_spans
-from structkd_allennlp.modules.entity_probability import EntityProbability, conditionals_of_pairs
+from structkd_allennlp.modules.entity_probability import EntityProbability, step_of_pairs
 from structkd_allennlp.modules.linear_chain import KBest, LinearChain
 from structkd_allennlp.training.calibration import brier_scores
 
@@ -163,7 +163,7 @@ class ProbabilityRecorder:
         spans = sorted(predicted | gold)
         (probabilities,) = self._entity_probability(
             marginals.unsqueeze(0).numpy(),
-            conditionals_of_pairs(pair_marginals.unsqueeze(0).numpy()),
+            step_of_pairs(pair_marginals.unsqueeze(0).numpy()),
             [len(marginals)],
             [spans],
         )

@@ -11,8 +11,8 @@ from structkd_allennlp.data.tag_schemes import chunk_boundaries, entity_spans
 from structkd_allennlp.modules.entity_probability import (
     EntityProbability,
     EntitySpan,
-    conditionals_of_pairs,
     spans_of_paths,
+    step_of_pairs,
 )
 from structkd_allennlp.modules.linear_chain import LinearChain
 
@@ -29,7 +29,7 @@ def probabilities(labels, chain, spans):
     """Of entities of the only sentence."""
     (found,) = EntityProbability(chunk_boundaries(labels))(
         chain.marginals.numpy(),
-        conditionals_of_pairs(chain.pair_marginals.numpy()),
+        step_of_pairs(chain.pair_marginals.numpy()),
         chain.lengths.tolist(),
         [spans],
     )

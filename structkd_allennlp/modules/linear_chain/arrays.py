@@ -153,7 +153,7 @@ class ArrayChain:
             rows = np.flatnonzero(~fine)
             own = _in_log_space(scores[rows], potentials.transitions, self._mask[rows])
             marginals[rows], log_z[rows] = own[0] * self._mask[rows, :, None], own[1]
-            # Such that `conditionals` needs not know.
+            # Such that `step` needs not know.
             messages.onward[rows], messages.beta[rows] = 0, 1
             self._log_onward.update(zip(rows.tolist(), own[2], strict=True))
         return marginals, log_z, messages
@@ -174,23 +174,19 @@ class ArrayChain:
         log_z: Array = self._posterior[1]
         return log_z
 
-    def conditionals(self, rows: Array, positions: Array) -> Array:
-        """
-        `(n,)` each -> `(n, labels, labels)`: q(y_i+1 | y_i, x) of these sentences at these
-        positions. A row of 0 where y_i is impossible.
-        """
+    def step(self, weights: Array, rows: Array, positions: Array, allowed: Array) -> Array:
+        """See `entity_probability.Step`."""
         messages = self._posterior[2]
-        # Shape: (n, 1, labels) and (n, labels, 1)
-        onward = messages.onward[rows, positions + 1][:, None, :]
-        beta = messages.beta[rows, positions][:, :, None]
-        result: Array = self._potentials.factors * onward
-        possible = beta > 0
-        np.divide(result, beta, result, where=possible)
-        result *= possible
+        beta = messages.beta[rows, positions]
+        # What is impossible has no weight, whatever it is divided by.
+        weights = weights / np.where(beta > 0, beta, 1)
+        result: Array = weights @ (self._potentials.factors * allowed)
+        result *= messages.onward[rows, positions + 1]
         for n, row in enumerate(rows.tolist() if self._log_onward else ()):
             if row in self._log_onward:
                 inner = self._potentials.transitions + self._log_onward[row][positions[n] + 1]
-                result[n] = np.exp(inner - _logsumexp(inner, 1)[:, None])
+                conditionals = np.exp(inner - _logsumexp(inner, 1)[:, None])
+                result[n] = weights[n] @ (conditionals * allowed)
         return result
 
 

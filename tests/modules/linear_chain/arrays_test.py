@@ -40,13 +40,19 @@ def check(chain, emissions, lengths, potentials, compiled, k=4):
     np.testing.assert_allclose(arrays.marginals, chain.marginals.numpy(), **close)
     np.testing.assert_allclose(arrays.log_partition, chain.log_partition.numpy(), **close)
     rows, positions = np.nonzero(np.arange(emissions.shape[1] - 1) < lengths[:, None] - 1)
-    pairs = arrays.conditionals(rows, positions) * arrays.marginals[rows, positions, :, None]
-    np.testing.assert_allclose(pairs, chain.pair_marginals.numpy()[rows, positions], **close)
+    labels = emissions.shape[2]
+    allowed = np.random.default_rng(0).integers(0, 2, (labels, labels))
+    expected = chain.pair_marginals.numpy()[rows, positions] * allowed
+    for label in range(labels):
+        # Shape: (n, labels); of one label alone
+        weights = arrays.marginals[rows, positions] * (np.arange(labels) == label)
+        steps = arrays.step(weights, rows, positions, allowed)
+        np.testing.assert_allclose(steps, expected[:, label], **close)
     for n in (1, k):
         paths, scores = arrays.k_best(n, potentials)
-        expected = chain.k_best(n)
-        np.testing.assert_allclose(scores, expected.scores.numpy(), **close)
-        assert (paths == expected.paths.numpy()).all()
+        best = chain.k_best(n)
+        np.testing.assert_allclose(scores, best.scores.numpy(), **close)
+        assert (paths == best.paths.numpy()).all()
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
