@@ -24,7 +24,7 @@ def commands_in(text: str, margin: str) -> List[argparse.Namespace]:
     Those of the lines that start with `margin` and `allennlp`, or with variables of configurations
     before it, which are in each one's `variables`.
     """
-    variables = r"((?:(?:TASK|ENCODER|DEVICES|NODES|ADDRESS)=\S+ )*)"
+    variables = r"((?:(?:TASK|PERCENTAGE|ENCODER|DEVICES|NODES|ADDRESS)=\S+ )*)"
     found = re.findall(rf"^{margin}{variables}allennlp (.*)$", text, flags=re.MULTILINE)
     commands = []
     for values, line in found:

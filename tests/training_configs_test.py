@@ -142,8 +142,10 @@ def test_the_comments_name_commands_that_parse(config):
     (first, *others), _ = comments_of(config)
     assert not first.overrides
     variables = {"TASK", "ENCODER"} if config in TRANSFORMER + PAPER + STUDIES else set()
-    if config in (ABLATIONS, FEW_LABELS):
+    if config == ABLATIONS:
         variables = {"TASK"}
+    if config == FEW_LABELS:
+        variables = {"TASK", "PERCENTAGE"}
     if config in DISTRIBUTED:
         variables = {"TASK", "DEVICES"}
         variables |= {"NODES", "ADDRESS"} if config.stem == "several_nodes" else set()
@@ -350,10 +352,23 @@ def test_comparisons_are_fair(task, monkeypatch):
     main = Suite.from_file(str(FOLDER / f"suites/{task}.jsonnet"))
     assert all(row in suite.rows for row in main.rows)
     assert main.teachers.items() <= suite.teachers.items()
-    few = Suite.from_file(str(FEW_LABELS))
-    configs = {row.name: row.config for row in [*suite.rows, *few.rows]}
-    assert len(configs) == len(suite.rows) + len(few.rows)
-    baseline = configs["baseline"]
+    check_fairness(task, suite.rows, "")
+    (teacher,) = main.teachers.values()
+    assert teacher["config"]["train_data_path"] == suite.rows[0].config["train_data_path"]
+    for percentage, part in (("10", "#fold=1of10"), ("1", "#fold=1of100")):
+        monkeypatch.setenv("PERCENTAGE", percentage)
+        few = Suite.from_file(str(FEW_LABELS))
+        check_fairness(task, [main.rows[0], *few.rows], part)
+        assert [row.name for row in few.rows] == [row.name for row in main.rows]
+        (teacher,) = few.teachers.values()
+        assert teacher["config"]["train_data_path"] == few.rows[0].config["train_data_path"]
+
+
+def check_fairness(task, rows, part):
+    """Of rows that have this part of the labels; the first has all."""
+    first, *others = rows
+    baseline = first.config
+    configs = {row.name: row.config for row in (others if part else rows)}
     for name, config in configs.items():
         for key in ("vocabulary", "test_data_path", "datasets_for_vocab_creation"):
             assert config[key] == baseline[key]
@@ -369,21 +384,11 @@ def test_comparisons_are_fair(task, monkeypatch):
             own = f"unlabelled/{task}" if task in ("wikiann", "conll2002") else "text"
             assert raw == f"data/{own}/{{language}}.txt"
             assert not others or name == "text_zero_shot"
-        part = {"10": "#fold=1of10", "1": "#fold=1of100"}.get(name.rpartition("_")[2], "")
         assert labelled == baseline["train_data_path"] + part
         # The same text, read as often as the control reads it.
         if name.startswith("text_") and name != "text_zero_shot":
             assert config["trainer"] == configs["text_pseudo_labels"]["trainer"]
             assert config["dataset_reader"] == configs["text_pseudo_labels"]["dataset_reader"]
-    teachers = {**suite.teachers, **few.teachers}
-    for group, part in (("ensemble", ""), ("ensemble_10", "10"), ("ensemble_1", "100")):
-        assert len(teachers[group]["seeds"]) > 1
-        own = teachers[group]["config"]["train_data_path"]
-        assert own == baseline["train_data_path"] + (part and f"#fold=1of{part}")
-    for row in few.rows:
-        part = row.name.rpartition("_")[2]
-        if row.name != f"baseline_{part}":
-            assert (row.baseline, row.teachers) == (f"baseline_{part}", f"ensemble_{part}")
 
 
 @needs_data
@@ -391,6 +396,7 @@ def test_comparisons_are_fair(task, monkeypatch):
 def test_suites_can_be_run(suite, monkeypatch):
     """As far as that can be told without training; their test files are there."""
     monkeypatch.setenv("TASK", "aspect")
+    monkeypatch.setenv("PERCENTAGE", "10")
     assert Suite.from_file(str(suite)).rows
 
 

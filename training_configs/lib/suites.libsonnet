@@ -73,13 +73,13 @@ local parts(task) = {
     against: [against],
   },
 
-  head: {
+  head(labels=$.all): {
     title: task.title,
     description: task.description,
     metric: if task.label_encoding == null then 'accuracy' else 'f1-measure',
     test: { [l]: std.strReplace(task.test, '{language}', l) for l in task.languages },
     zero_shot: task.zero_shot,
-    teachers: { ensemble: { config: $.teacher(), members: task.members, seeds: teachers_seeds } },
+    teachers: { ensemble: { config: $.teacher(labels), members: task.members, seeds: teachers_seeds } },
   },
 };
 
@@ -89,39 +89,26 @@ local parts(task) = {
   // (how many sentences of it in each language), text_languages (beside those trained on) and text_epochs;
   // seeds, if not four.
   //
-  // These rows answer the question. `ablations` has them and all others, `few_labels` the same with a tenth
-  // and a hundredth of the labels.
+  // These rows answer the question. `ablations` has them and all others; `few_labels`, by percentage, the same
+  // rows where everybody has that part of the labels.
   suite(task):
     local own = parts(task);
     local text = own.with_text(own.all);
-    local rows = [
-      own.distilled('text_pseudo_labels', pseudo_labels, text),
-      own.distilled('text_structural', structural, text),
-    ];
-    local few(p) = {
-      local text = own.with_text(own[p]),
-      local teachers = 'ensemble_' + p,
-      local of_these = { baseline: 'baseline_' + p },
-      teachers: {
-        [teachers]: { config: own.teacher(own[p]), members: task.members, seeds: teachers_seeds },
-      },
-      rows: [
-        own.alone('baseline_' + p, own[p]),
-        own.distilled('text_pseudo_labels_' + p, pseudo_labels, text, teachers) + of_these,
-        own.distilled('text_structural_' + p, structural, text, teachers) + of_these,
-      ],
-      contrasts: [
-        own.contrast('text_pseudo_labels_' + p, 'baseline_' + p),
-        own.contrast('text_structural_' + p, 'baseline_' + p),
-        own.contrast('text_structural_' + p, 'text_pseudo_labels_' + p),
-      ],
-    };
-    local compared(rows) = [own.contrast(row.name, 'baseline') for row in rows];
-    local main = own.head + {
-      rows: [own.alone('baseline')] + rows,
-      baseline: 'baseline',
-      contrasts: compared(rows) + [own.contrast('text_structural', 'text_pseudo_labels')],
-    };
+    local main(labels) =
+      local text = own.with_text(labels);
+      own.head(labels) + {
+        rows: [
+          own.alone('baseline', labels),
+          own.distilled('text_pseudo_labels', pseudo_labels, text),
+          own.distilled('text_structural', structural, text),
+        ],
+        baseline: 'baseline',
+        contrasts: [
+          own.contrast('text_pseudo_labels', 'baseline'),
+          own.contrast('text_structural', 'baseline'),
+          own.contrast('text_structural', 'text_pseudo_labels'),
+        ],
+      };
 
     local others = [
       // Not starved of steps: the best of three times as many epochs.
@@ -151,8 +138,8 @@ local parts(task) = {
         own.distilled('text_zero_shot', structural, own.with_text(own.all, task.text_languages)),
       ]
     );
-    main + {
-      ablations:: main + {
+    main(own.all) + {
+      ablations:: main(own.all) + {
         title: super.title + ', ablations',
         teachers+: {
           softmax: {
@@ -169,26 +156,26 @@ local parts(task) = {
           },
         },
         rows+: others,
-        contrasts+: compared(others) + [
+        contrasts+: [own.contrast(row.name, 'baseline') for row in others] + [
           own.contrast('text_posterior', 'text_pseudo_labels'),
           own.contrast('text_structural', 'structural'),
         ],
       },
-      few_labels:: own.head + {
-        title: super.title + ', a tenth and a hundredth of the labels',
-        description: 'Everybody, teachers too, has a tenth (rows that end in 10) or a hundredth (1) of the labels, and students with text as much text as they have beside all labels. Epochs are chosen as there.',
-        teachers: few('10').teachers + few('1').teachers,
-        // Differences are larger than with all labels.
-        rows: [row { seeds: [1, 2, 3] } for row in few('10').rows + few('1').rows],
-        baseline: 'baseline_10',
-        contrasts: few('10').contrasts + few('1').contrasts,
+      few_labels:: {
+        [percentage]: main(own[percentage]) + {
+          title: '%s, %s%% of the labels' % [super.title, percentage],
+          description: 'Everybody, teachers too, has %s%% of the labels; students with text have as much text as they have beside all labels. Epochs are chosen as there.' % percentage,
+          // Differences are larger than with all labels.
+          rows: [row { seeds: [1, 2, 3] } for row in super.rows],
+        }
+        for percentage in ['10', '1']
       },
     },
 
   // How much k matters, on labelled text alone: the k best sequences, alike or weighted.
   sequences(task):
     local own = parts(task);
-    own.head + {
+    own.head() + {
       rows: [own.alone('baseline')] + [
         own.distilled('%s_%d' % [make(k).type, k], make(k))
         for make in [top_k, weighted_top_k]

@@ -1,8 +1,8 @@
-// A task's comparison with a tenth and with a hundredth of the labels.
+// A task's comparison where everybody has fewer labels.
 //
-// TASK is wikiann, ud, conll2002 or aspect.
+// TASK is wikiann, ud, conll2002 or aspect; PERCENTAGE, of the labels, is 10 or 1.
 //
-//   TASK=wikiann allennlp distillation-suite training_configs/suites/few_labels.jsonnet -s out/suites/few_labels/wikiann --jobs 2 --include-package structkd_allennlp
+//   TASK=wikiann PERCENTAGE=10 allennlp distillation-suite training_configs/suites/few_labels.jsonnet -s out/suites/few_labels/wikiann_10 --jobs 2 --include-package structkd_allennlp
 
 local tasks = {
   wikiann: import 'wikiann.jsonnet',
@@ -11,4 +11,4 @@ local tasks = {
   aspect: import 'aspect.jsonnet',
 };
 
-tasks[std.extVar('TASK')].few_labels
+tasks[std.extVar('TASK')].few_labels[std.extVar('PERCENTAGE')]
