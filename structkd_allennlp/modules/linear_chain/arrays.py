@@ -180,7 +180,9 @@ class ArrayChain:
         beta = messages.beta[rows, positions]
         # What is impossible has no weight, whatever it is divided by.
         weights = weights / np.where(beta > 0, beta, 1)
-        result: Array = weights @ (self._potentials.factors * allowed)
+        # BLAS would add up in an order that depends on n, and results are to be the same to the bit
+        # however sentences are batched.
+        result: Array = (weights[:, :, None] * (self._potentials.factors * allowed)).sum(1)
         result *= messages.onward[rows, positions + 1]
         for n, row in enumerate(rows.tolist() if self._log_onward else ()):
             if row in self._log_onward:

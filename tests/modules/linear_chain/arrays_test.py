@@ -114,3 +114,18 @@ def test_neither_torch_nor_numba_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_entities_do_not_depend_on_the_batch():
+    """To the bit: what is tagged in parts is to be what is tagged at once."""
+    rng = np.random.default_rng(0)
+    emissions, lengths = rng.normal(size=(40, 9, 7)), np.full(40, 9)
+    chain = ArrayChain(
+        emissions, lengths, ArrayPotentials(rng.normal(size=(7, 7)), *rng.normal(size=(2, 7)))
+    )
+    rows, positions = np.repeat(np.arange(40), 8), np.tile(np.arange(8), 40)
+    weights, allowed = chain.marginals[rows, positions], rng.integers(0, 2, (7, 7))
+    together = chain.step(weights, rows, positions, allowed)
+    for own in [*np.arange(320)[:, None], *np.array_split(np.arange(320), 60)]:
+        found = chain.step(weights[own], rows[own], positions[own], allowed)
+        assert (found == together[own]).all()
