@@ -156,7 +156,7 @@ def train_spacy(
     best = directory / "model-best"
     if best.exists():
         return best
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     vocab = spacy.blank("xx").vocab
     attributes = {"tagger": ("tags", ["TAG"]), "ner": ("ents", ["ENT_IOB", "ENT_TYPE"])}
     argument, stored = attributes[pipe]

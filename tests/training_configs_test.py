@@ -353,15 +353,21 @@ def test_comparisons_are_fair(task, monkeypatch):
     assert all(row in suite.rows for row in main.rows)
     assert main.teachers.items() <= suite.teachers.items()
     check_fairness(task, suite.rows, "")
-    (teacher,) = main.teachers.values()
-    assert teacher["config"]["train_data_path"] == suite.rows[0].config["train_data_path"]
+    check_ensemble(main)
     for percentage, part in (("10", "#fold=1of10"), ("1", "#fold=1of100")):
         monkeypatch.setenv("PERCENTAGE", percentage)
         few = Suite.from_file(str(FEW_LABELS))
         check_fairness(task, [main.rows[0], *few.rows], part)
         assert [row.name for row in few.rows] == [row.name for row in main.rows]
-        (teacher,) = few.teachers.values()
-        assert teacher["config"]["train_data_path"] == few.rows[0].config["train_data_path"]
+        check_ensemble(few)
+
+
+def check_ensemble(suite):
+    """New ones, of the labels that the students have."""
+    (teachers,) = suite.teachers.values()
+    assert len(teachers["seeds"]) > 1
+    baseline = suite.rows[0].config
+    assert teachers["config"]["train_data_path"] == baseline["train_data_path"]
 
 
 def check_fairness(task, rows, part):

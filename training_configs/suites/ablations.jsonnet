@@ -5,11 +5,6 @@
 //
 //   TASK=wikiann allennlp distillation-suite training_configs/suites/ablations.jsonnet -s out/suites/wikiann --jobs 2 --include-package structkd_allennlp
 
-local tasks = {
-  wikiann: import 'wikiann.jsonnet',
-  ud: import 'ud.jsonnet',
-  conll2002: import 'conll2002.jsonnet',
-  aspect: import 'aspect.jsonnet',
-};
+local comparisons = import 'comparisons.libsonnet';
 
-tasks[std.extVar('TASK')].ablations
+comparisons[std.extVar('TASK')].ablations

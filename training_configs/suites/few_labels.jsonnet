@@ -4,11 +4,6 @@
 //
 //   TASK=wikiann PERCENTAGE=10 allennlp distillation-suite training_configs/suites/few_labels.jsonnet -s out/suites/few_labels/wikiann_10 --jobs 2 --include-package structkd_allennlp
 
-local tasks = {
-  wikiann: import 'wikiann.jsonnet',
-  ud: import 'ud.jsonnet',
-  conll2002: import 'conll2002.jsonnet',
-  aspect: import 'aspect.jsonnet',
-};
+local comparisons = import 'comparisons.libsonnet';
 
-tasks[std.extVar('TASK')].few_labels[std.extVar('PERCENTAGE')]
+comparisons[std.extVar('TASK')].few_labels[std.extVar('PERCENTAGE')]
