@@ -3,7 +3,7 @@ Imports everything that is registered, so that AllenNLP finds it by name: list t
 `.allennlp_plugins`, or import it.
 """
 
-import structkd_allennlp.commands.all_sentences  # noqa: F401
+import structkd_allennlp.commands.evaluation  # noqa: F401
 from structkd_allennlp.commands.distillation_suite import DistillationSuite
 from structkd_allennlp.commands.distillation_targets import DistillationTargets
 from structkd_allennlp.commands.export_tagger import ExportTagger

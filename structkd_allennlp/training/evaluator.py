@@ -1,7 +1,9 @@
 """`allennlp evaluate` on several files: one table for all of them."""
 
-import weakref
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DataLoader
@@ -23,15 +25,35 @@ class Row(NamedTuple):
     scores: Dict[str, float]
 
 
+@dataclass
+class _Table:
+    rows: List[Row] = field(default_factory=list)
+    trained: Sequence[str] = ()
+
+
+_TABLE: ContextVar[Optional[_Table]] = ContextVar("_TABLE", default=None)
+
+
+@contextmanager
+def one_table() -> Iterator[None]:
+    """Prints at its end what was evaluated in it as one table, also where an error ends it."""
+    table = _Table()
+    token = _TABLE.set(table)
+    try:
+        yield
+    finally:
+        _TABLE.reset(token)
+        if table.rows:
+            print(scores_table(table.rows, table.trained))
+
+
 @Evaluator.register("multilingual_tagging")
 class MultilingualTaggingEvaluator(SimpleEvaluator):
     """
-    Evaluates like AllenNLP's own, and prints a table at the end: a row for each language of each
-    file, and the means over all languages, over those that the model was trained on and over the
-    others, which it tags zero-shot. (Of a language with several files, the mean over these counts.)
-
-    AllenNLP makes one evaluator for all files of a command, and does not tell it which is the last.
-    So the end is when nobody uses the evaluator any more.
+    Evaluates like AllenNLP's own, and gives `allennlp evaluate` what it prints at its end
+    (`one_table`): a row for each language of each file, and the means over all languages, over
+    those that the model was trained on and over the others, which it tags zero-shot. (Of a language
+    with several files, the mean over these counts.)
 
     Registered as an `Evaluator` with name "multilingual_tagging", and the default where a
     configuration has no `evaluation`, so that archives of any age are evaluated by it. Of a model
@@ -50,9 +72,7 @@ class MultilingualTaggingEvaluator(SimpleEvaluator):
 
     def __init__(self, languages: Optional[List[str]] = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._rows: List[Row] = []
         self._trained = list(languages or [])
-        weakref.finalize(self, _print_table, self._rows, self._trained)
 
     def __call__(
         self, model: Model, data_loader: DataLoader, *args: Any, **kwargs: Any
@@ -67,7 +87,10 @@ class MultilingualTaggingEvaluator(SimpleEvaluator):
             _check_all_read(path, reader.languages, rows)
             if not self._trained:
                 self._trained.extend(reader.languages)
-        self._rows.extend(rows)
+        table = _TABLE.get()
+        if table is not None:
+            table.rows.extend(rows)
+            table.trained = self._trained
         return metrics
 
 
@@ -153,8 +176,3 @@ def _mean(rows: Sequence[Row], languages: Sequence[str]) -> Dict[str, float]:
         if all(own):
             means[name] = sum(sum(scores) / len(scores) for scores in own) / len(own)
     return means
-
-
-def _print_table(rows: List[Row], trained: List[str]) -> None:
-    if rows:
-        print(scores_table(rows, trained))

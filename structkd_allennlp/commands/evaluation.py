@@ -1,6 +1,7 @@
 """
-`allennlp evaluate` and `allennlp predict` read all of a file: the `max_instances` in an archive's
-configuration is one of its training. `--overrides` can set another.
+What changes in AllenNLP's own `allennlp evaluate` and `allennlp predict`. Both read all of a file:
+the `max_instances` in an archive's configuration is one of its training, and `--overrides` can set
+another. `evaluate` ends with a table of all files.
 """
 
 import os
@@ -10,6 +11,7 @@ from allennlp.commands import evaluate, predict
 from allennlp.models.archival import Archive, load_archive
 
 from structkd_allennlp.common.reading_limits import without_limits
+from structkd_allennlp.training.evaluator import one_table
 
 
 def load_archive_without_limits(
@@ -27,3 +29,5 @@ def load_archive_without_limits(
 # register others by these names.
 for command in (evaluate, predict):
     command.load_archive = load_archive_without_limits  # type: ignore[attr-defined]
+# One evaluator serves all files of the command, which does not tell it the last.
+evaluate.evaluate_from_archive = one_table()(evaluate.evaluate_from_archive)
