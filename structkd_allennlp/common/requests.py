@@ -3,6 +3,8 @@
 import json
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 
+import orjson
+
 from structkd_allennlp.common.text import quoted
 
 FORMS = 'Write {"sentence": "..."} or {"words": ["..."]}'
@@ -71,6 +73,11 @@ def parse_line(line: str) -> Request:
 
 
 def _from_json(line: str) -> Any:
+    try:
+        return orjson.loads(line)
+    except ValueError:
+        # Which does not read all that Python writes, such as NaN; and for messages.
+        pass
     try:
         return json.loads(line)
     except RecursionError as error:

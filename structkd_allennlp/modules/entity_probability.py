@@ -42,12 +42,28 @@ class EntitySpan(NamedTuple):
     end: int
 
 
-def spans_of_paths(
-    paths: Array, lengths: Array, boundaries: ChunkBoundaries
-) -> List[List[EntitySpan]]:
+class SpanArrays(NamedTuple):
+    """
+    The entities of a batch, `(n,)` each.
+
+    # Parameters
+
+    rows, starts, ends : `Array`
+        Numbers of sentences and tokens, the last exclusive.
+    labels : `Array`
+        The number of a label of the entity's type; -1 where no label has it.
+    """
+
+    rows: Array
+    labels: Array
+    starts: Array
+    ends: Array
+
+
+def spans_of_paths(paths: Array, lengths: Array, boundaries: ChunkBoundaries) -> SpanArrays:
     """
     The entities of label sequences `(batch, length)`, of which those of padding, beyond `lengths`
-    `(batch,)`, may be any.
+    `(batch,)`, may be any; in order.
     """
     types, starts, ends = boundaries
     batch, length = paths.shape
@@ -61,11 +77,7 @@ def spans_of_paths(
     # An entity began at the last start before its end.
     first = first[np.searchsorted(first, after) - 1]
     rows, end = np.divmod(after, length + 1)
-    numbers = (rows, neighbours[0].ravel()[after], first - rows * (length + 1), end)
-    spans: List[List[EntitySpan]] = [[] for _ in range(batch)]
-    for row, label, *places in zip(*(x.tolist() for x in numbers), strict=True):
-        spans[row].append(EntitySpan(types[label], *places))
-    return spans
+    return SpanArrays(rows, neighbours[0].ravel()[after], first - rows * (length + 1), end)
 
 
 class EntityProbability:
@@ -86,12 +98,11 @@ class EntityProbability:
         self._starts_first, self._starts = starts[n, :n], starts[:n, :n]
         self._ends_last, self._ends = ends[:n, n], ends[:n, :n]
         self._goes_on = (1 - self._starts) * (1 - self._ends)
-        self._types = {label: i for i, label in enumerate(dict.fromkeys(boundaries.types))}
-        # Shape: (types + 1, labels); gold entities may be of a type that no label has, the last
-        self._of_type = np.array(
-            [[type_ == label for type_ in boundaries.types[:n]] for label in self._types]
-            + [[False] * n],
-            float,
+        types = boundaries.types[:n]
+        self._labels = {type_: label for label, type_ in enumerate(types)}
+        # Shape: (labels + 1, labels): those of the same type; nothing is of the last
+        self._same_type = np.array(
+            [[own == other for other in types] for own in types] + [[False] * n], float
         )
 
     def __call__(
@@ -118,30 +129,33 @@ class EntityProbability:
         `List[List[float]]`
             The probability of each.
         """
-        numbers = np.array(
-            [
-                (row, start, end, self._types.get(label, -1))
-                for row, own in enumerate(spans)
-                for label, start, end in own
-            ],
-            np.int64,
-        ).reshape(-1, 4)
+        numbers = [
+            (row, self._labels.get(label, -1), start, end)
+            for row, own in enumerate(spans)
+            for label, start, end in own
+        ]
+        columns = np.array(numbers, np.int64).reshape(-1, 4).T
+        found = self.of(marginals, step, np.asarray(lengths), SpanArrays(*columns))
+        values = iter(found.tolist())
+        return [[next(values) for _ in own] for own in spans]
+
+    def of(self, marginals: Array, step: Step, lengths: Array, spans: SpanArrays) -> Array:
+        """As a call, `(n,)`."""
         # The longest first, so that those that go on are the first.
-        order = np.argsort(numbers[:, 1] - numbers[:, 2], kind="stable")
-        rows, starts, ends, types = numbers[order].T
+        order = np.argsort(spans.starts - spans.ends, kind="stable")
         found = np.zeros(len(order))
         if len(order):
+            rows, labels, starts, ends = (column[order] for column in spans)
             found[order] = self._walk(
                 np.asarray(marginals, float),
                 step,
-                np.asarray(lengths)[rows],
+                lengths[rows],
                 rows,
-                self._of_type[types],
+                self._same_type[labels],
                 starts,
                 ends,
             )
-        values = iter(found.tolist())
-        return [[next(values) for _ in own] for own in spans]
+        return found
 
     def _walk(
         self,

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Sequence, Set
 
+from structkd_allennlp.common.garbage import collect_seldom
 from structkd_allennlp.serving.bulk import WINDOW, BulkTagger, read
 from structkd_allennlp.serving.file_systems import OutputDirectory
 from structkd_allennlp.serving.formats import Reader, Writer
@@ -143,6 +144,7 @@ class PartTagger:
     """
 
     def __init__(self, job: Job) -> None:
+        collect_seldom()
         self._job = job._replace(model={})
         with tempfile.TemporaryDirectory(prefix="structkd-") as directory:
             for name, content in job.model.items():

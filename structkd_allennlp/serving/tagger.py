@@ -26,7 +26,6 @@ from structkd_allennlp.common.word_rules import Piece
 from structkd_allennlp.modules.entity_probability import (
     ChunkBoundaries,
     EntityProbability,
-    EntitySpan,
     spans_of_paths,
 )
 from structkd_allennlp.modules.linear_chain.arrays import Array, ArrayChain, ArrayPotentials
@@ -298,13 +297,13 @@ class Tagger:
         if self._boundaries is None:
             return [[] for _ in given]
         spans = spans_of_paths(best, lengths, self._boundaries)
-        probabilities = self._entity_probability(
-            chain.marginals, chain.step, lengths.tolist(), spans
-        )
-        return [
-            [_entity(one, span, p) for span, p in zip(*pair, strict=True)]
-            for one, *pair in zip(given, spans, probabilities, strict=True)
-        ]
+        probabilities = self._entity_probability.of(chain.marginals, chain.step, lengths, spans)
+        types = self._boundaries.types
+        found: List[List[Result]] = [[] for _ in given]
+        columns = (column.tolist() for column in (*spans, probabilities))
+        for row, label, *values in zip(*columns, strict=True):
+            found[row].append(_entity(given[row], types[label], *values))
+        return found
 
     @staticmethod
     def _empty(language: Optional[str], marginals: bool) -> Result:
@@ -326,8 +325,7 @@ def _for_each(prepare: Callable[[T], U], values: Sequence[T]) -> List[U]:
     return results
 
 
-def _entity(given: _Given, span: EntitySpan, probability: float) -> Result:
-    label, start, end = span
+def _entity(given: _Given, label: str, start: int, end: int, probability: float) -> Result:
     result: Result = {
         "text": " ".join(given.words[start:end]),
         "label": label,

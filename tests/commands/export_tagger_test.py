@@ -19,8 +19,9 @@ def export(monkeypatch, *arguments):
 
 def test_export(tmp_path, monkeypatch, capsys):
     export(monkeypatch, ARCHIVE, tmp_path / "es", "--quantise", "int8")
-    words = capsys.readouterr().out.split()
-    assert words[0] == f"{tmp_path / 'es'}:"
+    (line,) = capsys.readouterr().out.splitlines()
+    path, *words = line.split()
+    assert path == f"{tmp_path / 'es'}:"
     assert words[-4] == str(Tagger.load(tmp_path / "es").info["quantised"]["changed"])
     with pytest.raises(ConfigurationError, match="exists already"):
         export(monkeypatch, ARCHIVE, tmp_path / "es")

@@ -177,13 +177,22 @@ class ArrayChain:
     def step(self, weights: Array, rows: Array, positions: Array, allowed: Array) -> Array:
         """See `entity_probability.Step`."""
         messages = self._posterior[2]
-        beta = messages.beta[rows, positions]
-        # What is impossible has no weight, whatever it is divided by.
-        weights = weights / np.where(beta > 0, beta, 1)
-        # BLAS would add up in an order that depends on n, and results are to be the same to the bit
-        # however sentences are batched.
-        result: Array = (weights[:, :, None] * (self._potentials.factors * allowed)).sum(1)
-        result *= messages.onward[rows, positions + 1]
+        allowed_factors = self._potentials.factors * allowed
+        result: Array
+        if self._compiled:
+            from structkd_allennlp.modules.linear_chain import loops
+
+            result = np.zeros_like(weights)
+            own = weights, messages.beta, messages.onward
+            loops.step(own, (rows, positions), allowed_factors, result)
+        else:
+            beta = messages.beta[rows, positions]
+            # What is impossible has no weight, whatever it is divided by.
+            weights = weights / np.where(beta > 0, beta, 1)
+            # BLAS would add up in an order that depends on n, and results are to be the same to the
+            # bit however sentences are batched.
+            result = (weights[:, :, None] * allowed_factors).sum(1)
+            result *= messages.onward[rows, positions + 1]
         for n, row in enumerate(rows.tolist() if self._log_onward else ()):
             if row in self._log_onward:
                 inner = self._potentials.transitions + self._log_onward[row][positions[n] + 1]

@@ -125,6 +125,22 @@ def normalise(chain: Arrays, messages: Arrays, support: Array, results: Arrays) 
 
 
 @compiled
+def step(messages: Arrays, places: Tuple[Array, Array], allowed: Array, results: Array) -> None:
+    """See `ArrayChain.step`; `allowed` is that times the factors of transitions."""
+    weights, beta, onward = messages
+    rows, positions = places
+    for n in range(len(rows)):
+        b, i = rows[n], positions[n]
+        for j in range(len(allowed)):
+            if beta[b, i, j] > 0:
+                weight = weights[n, j] / beta[b, i, j]
+                for k in range(len(allowed)):
+                    results[n, k] += weight * allowed[j, k]
+        for k in range(len(allowed)):
+            results[n, k] *= onward[b, i + 1, k]
+
+
+@compiled
 def jvp(
     chain: Arrays, messages: Arrays, scales: Array, tangents: Tuple[Array, Array], results: Arrays
 ) -> None:
