@@ -29,36 +29,13 @@ import measure
 import prediction
 from server import resident
 from serving_contenders import Example
+from serving_peers import SCRIPT, Peers, Task, write
 
-from structkd_allennlp.data.dataset_readers import TaggingReader
 from structkd_allennlp.registrables import UniversalDependenciesPosReader, WikiAnnReader
 from structkd_allennlp.serving.export.exporter import export_tagger
 from structkd_allennlp.training.metrics import score, sentence_counts
 
 FLOAT, INT8 = "exported", "exported, int8"
-SCRIPT = Path(__file__).with_name("serving_contenders.py")
-
-
-class Task(NamedTuple):
-    """
-    # Parameters
-
-    files : `str`
-        With `{language}` and `{part}`: train, dev or test.
-    reader : `TaggingReader`
-    metric : `str`
-    pipe : `str`
-        The component of spaCy's that does the same.
-    """
-
-    files: str
-    reader: TaggingReader
-    metric: str
-    pipe: str
-
-    @property
-    def spans(self) -> bool:
-        return self.metric == "F1"
 
 
 TASKS = {
@@ -126,66 +103,6 @@ class Process:
         self._process.wait()
 
 
-def examples(
-    task: Task, part: str, languages: Sequence[str], most: Optional[int] = None
-) -> List[Example]:
-    """Of all languages; of each so many at most."""
-    found = []
-    for language in languages:
-        own = task.reader.sentences(task.files.format(language=language, part=part), language)
-        for sentence in itertools.islice(own, most):
-            assert sentence.tags is not None
-            found.append(Example(sentence.words, language, sentence.tags))
-    return found
-
-
-def write(path: Path, sentences: Sequence[Example]) -> Path:
-    lines = [json.dumps(one._asdict(), ensure_ascii=False) + "\n" for one in sentences]
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
-
-
-def train_spacy(
-    directory: Path, pipe: str, train: Sequence[Example], dev: Sequence[Example], epochs: int
-) -> Path:
-    """The small pipeline for a CPU that `spacy init config` proposes, with this component alone."""
-    import spacy
-    from spacy.cli.init_config import init_config
-    from spacy.tokens import Doc, DocBin
-
-    best = directory / "model-best"
-    if best.exists():
-        return best
-    directory.mkdir(parents=True, exist_ok=True)
-    vocab = spacy.blank("xx").vocab
-    attributes = {"tagger": ("tags", ["TAG"]), "ner": ("ents", ["ENT_IOB", "ENT_TYPE"])}
-    argument, stored = attributes[pipe]
-    for name, sentences in (("train", train), ("dev", dev)):
-        docs = [Doc(vocab, words=one.words, **{argument: one.tags}) for one in sentences]
-        DocBin(attrs=stored, docs=docs).to_disk(directory / f"{name}.spacy")
-    config = init_config(lang="xx", pipeline=[pipe], optimize="efficiency", silent=True)
-    config["training"].update(max_epochs=epochs, max_steps=0, patience=0, eval_frequency=500)
-    config["training"]["logger"] = {"@loggers": "spacy.ConsoleLogger.v1", "progress_bar": False}
-    config.to_disk(directory / "config.cfg")
-    paths = [f"--paths.{name}={directory / f'{name}.spacy'}" for name in ("train", "dev")]
-    command = [sys.executable, "-m", "spacy", "train", str(directory / "config.cfg")]
-    trained = directory / "trained"
-    subprocess.run([*command, "--output", str(trained), *paths], check=True, stdout=sys.stderr)
-    return (trained / "model-best").rename(best)
-
-
-def train_udpipe(path: Path, python: str, train: Sequence[Example], iterations: int) -> Path:
-    if not path.exists():
-        unfinished = path.with_suffix(".unfinished")
-        data = write(path.with_suffix(".jsonl"), train)
-        options = [str(unfinished), str(data), str(iterations)]
-        subprocess.run(
-            [python, str(SCRIPT), "train-udpipe", *options], check=True, stdout=sys.stderr
-        )
-        unfinished.rename(path)
-    return path
-
-
 def scores(
     sentences: Sequence[Example], tags: Sequence[Sequence[str]], spans: bool
 ) -> Dict[str, float]:
@@ -231,10 +148,9 @@ def contenders(
         for round_ in range(rounds):
             for title in list(processes)[:: -1 if round_ % 2 else 1]:
                 seconds[title].append(processes[title].ask("all"))
-        step = max(len(test) // singles, 1)
-        for i in range(0, len(test), step):
-            for title, process in processes.items():
-                alone[title].append(process.ask(f"one {i}"))
+                # One after the other, as from somebody who uses one tagger.
+                some = range(0, len(test), max(len(test) // singles, 1))
+                alone[title] += [processes[title].ask(f"one {i}") for i in some]
         rows = []
         for choice in choices:
             title = choice.title
@@ -378,15 +294,13 @@ def main() -> None:
 def trained_peers(
     args: argparse.Namespace, task: Task, languages: Sequence[str], directory: Path
 ) -> List[Choice]:
-    directory.mkdir(parents=True, exist_ok=True)
-    train = examples(task, "train", languages, args.sentences)
+    peers = Peers(directory, task, languages, args.sentences)
     choices = []
     if args.spacy_epochs:
-        dev = examples(task, "dev", languages, args.sentences)
-        path = train_spacy(directory / "spacy", task.pipe, train, dev, args.spacy_epochs)
+        path = peers.spacy(args.spacy_epochs)
         choices.append(Choice(f"spaCy, {task.pipe}", f"spacy-{task.pipe}", path))
     if args.udpipe:
-        path = train_udpipe(directory / "model.udpipe", args.udpipe, train, args.udpipe_iterations)
+        path = peers.udpipe(args.udpipe, args.udpipe_iterations)
         choices.append(Choice("UDPipe 1", "udpipe", path, args.udpipe))
     return choices
 
@@ -411,7 +325,7 @@ def run(args: argparse.Namespace, environment: Dict[str, Any]) -> Optional[Dict[
             Choice("AllenNLP's crf_tagger", "allennlp", archive),
             *peers,
         ]
-        test = examples(task, "test", languages, args.sentences)
+        test = task.examples("test", languages, args.sentences)
         data = write(directory / "test.jsonl", test)
         rows = contenders(choices, test, task.spans, data, args.rounds, args.singles)
         whole = commands(args.student, directory / "float", test, args.lines, args.rounds)
