@@ -20,7 +20,6 @@ import onnxruntime
 
 from structkd_allennlp.common.batching import LIKE_A_TOKEN, SentenceSize, weighted_batches
 from structkd_allennlp.common.cores import cores
-from structkd_allennlp.common.files import read_json
 from structkd_allennlp.common.requests import Request, RequestError
 from structkd_allennlp.common.word_rules import Piece
 from structkd_allennlp.modules.entity_probability import (
@@ -30,7 +29,13 @@ from structkd_allennlp.modules.entity_probability import (
 )
 from structkd_allennlp.modules.linear_chain.arrays import Array, ArrayChain, ArrayPotentials
 from structkd_allennlp.serving.inputs import CharacterInput, Input, WordInput, Words
-from structkd_allennlp.serving.model_directory import CARD, GRAPH, VOCABULARY, ModelDirectory
+from structkd_allennlp.serving.model_directory import (
+    CARD,
+    GRAPH,
+    VOCABULARY,
+    ModelDirectory,
+    read_packed,
+)
 from structkd_allennlp.serving.sub_words import SubWordInput
 from structkd_allennlp.serving.words import WordSplitter
 
@@ -340,7 +345,7 @@ def _entity(given: _Given, label: str, start: int, end: int, probability: float)
 
 
 def _inputs(directory: ModelDirectory) -> List[Input]:
-    vocabularies = read_json(directory.path / VOCABULARY)
+    vocabularies = read_packed(directory.path / VOCABULARY)
     inputs: List[Input] = []
     for own in directory.description["inputs"]:
         name, kind = own["name"], own["type"]

@@ -1,7 +1,5 @@
 """From raw text to words, by the rules that the archive's dataset reader has."""
 
-import gzip
-import json
 import logging
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any, Dict, List, Optional, Set
 
 from structkd_allennlp.common.word_rules import Piece, WordRules
 from structkd_allennlp.common.word_splitting import MULTI_LANGUAGE, split_by_spacy, split_words
-from structkd_allennlp.serving.model_directory import WORD_RULES
+from structkd_allennlp.serving.model_directory import WORD_RULES, read_packed
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ class WordSplitter:
     def load(self) -> Dict[str, Any]:
         """Reads the rules of all languages, so that the directory is not needed any more."""
         if self._descriptions is None:
-            self._descriptions = json.loads(gzip.decompress(self._path.read_bytes()))
+            self._descriptions = read_packed(self._path)
         return self._descriptions
 
     def _warn(self, language: str) -> None:

@@ -47,7 +47,7 @@ def test_a_description_that_is_none(copy, content):
         Tagger.load(copy)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "vocabulary.json", "README.md"])
+@pytest.mark.parametrize("name", ["model.onnx", "vocabulary.json.gz", "README.md"])
 def test_files_that_are_changed_or_missing(copy, name):
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1

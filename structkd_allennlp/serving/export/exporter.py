@@ -1,6 +1,5 @@
 """From an archive to the directory that `serving.tagger` loads."""
 
-import gzip
 import json
 import os
 from pathlib import Path
@@ -18,7 +17,6 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from structkd_allennlp.common.files import (
     read_json,
     whole_directory,
-    write_bytes,
     write_json,
     write_text,
 )
@@ -60,6 +58,7 @@ from structkd_allennlp.serving.model_directory import (
     ModelDirectory,
     digest_of_description,
     sha256,
+    write_packed,
 )
 from structkd_allennlp.serving.tagger import Tagger
 from structkd_allennlp.suite.environment import revision
@@ -147,10 +146,8 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
     write_onnx(graph, new / GRAPH)
     namespaces = [own["namespace"] for own in inputs if "namespace" in own]
     vocabularies = {own: vocabulary(own, tagger.vocab) for own in namespaces}
-    write_json(new / VOCABULARY, vocabularies, indent=None)
-    # Those of French alone are a megabyte, and a tenth of it packed.
-    rules = json.dumps(word_rules(reader)).encode()
-    write_bytes(new / WORD_RULES, gzip.compress(rules, mtime=0))
+    write_packed(new / VOCABULARY, vocabularies)
+    write_packed(new / WORD_RULES, word_rules(reader))
     description = _description(archive, loaded, tagger, reader, inputs, parameters(graph))
     _write_description(new, name, description)
 
