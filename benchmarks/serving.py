@@ -12,6 +12,9 @@ spaCy's pipeline (a tagger, or its recogniser of entities) is trained here, in s
 UDPipe's tagger where --udpipe names a Python that has it:
 python -m venv /tmp/udpipe && /tmp/udpipe/bin/pip install --no-deps ufal.udpipe
 With --peers they stay in a folder, and are trained once; with --train-only nothing is measured.
+
+`structkd tag` also runs where it is meant to, without AllenNLP and PyTorch, if --serving names the
+Python of such an environment, which docs/serving.md makes.
 """
 
 import argparse
@@ -176,44 +179,53 @@ def contenders(
 
 
 def commands(
-    archive: str, exported: Path, test: Sequence[Example], lines: int, rounds: int
+    archive: str,
+    exported: Path,
+    test: Sequence[Example],
+    lines: int,
+    rounds: int,
+    serving: Optional[str],
 ) -> List[measure.Row]:
-    """Seconds and the most memory of whole commands, on one line and on many."""
+    """
+    Seconds and the most memory of whole commands, on one line and on many; `serving` is the Python
+    of an environment of its own.
+    """
     rows = []
     with tempfile.TemporaryDirectory() as name:
         output = Path(name, "output")
+        programs: Dict[Tuple[str, int], List[str]] = {}
         for count in (1, lines):
             data = Path(name, f"{count}.jsonl")
             repeated = itertools.islice(itertools.cycle(test), count)
             write(data, [one._replace(tags=[]) for one in repeated])
-            programs = {
-                "structkd tag": [
-                    "structkd_allennlp.serving.cli", "tag", str(exported), str(data), "--threads",
-                    "1", "-o", str(output),
-                ],
-                "allennlp predict": [
-                    "allennlp", "predict", archive, str(data), "--predictor", "structured_tagger",
-                    "--silent", "--batch-size", str(prediction.BATCH_SIZE), "--output-file",
-                    str(output), "--include-package", "structkd_allennlp",
-                ],
-            }  # fmt: skip
-            for round_ in range(rounds):
-                for program in list(programs)[:: -1 if round_ % 2 else 1]:
-                    seconds, peak = _watched(programs[program])
-                    output.unlink()
-                    rows.append(
-                        {"program": program, "lines": count, "seconds": seconds, "resident": peak}
-                    )
+            tag = [
+                "structkd_allennlp.serving.cli", "tag", str(exported), str(data), "--threads", "1",
+                "-o", str(output),
+            ]  # fmt: skip
+            programs["structkd tag", count] = [sys.executable, "-m", *tag]
+            if serving is not None:
+                programs["structkd tag, its own environment", count] = [serving, "-m", *tag]
+            programs["allennlp predict", count] = [
+                sys.executable, "-m", "allennlp", "predict", archive, str(data), "--predictor",
+                "structured_tagger", "--silent", "--batch-size", str(prediction.BATCH_SIZE),
+                "--output-file", str(output), "--include-package", "structkd_allennlp",
+            ]  # fmt: skip
+        # On one line and on many in turns, as the one is taken from the other.
+        for round_ in range(rounds):
+            for (program, count), command in list(programs.items())[:: -1 if round_ % 2 else 1]:
+                seconds, peak = _watched(command)
+                output.unlink()
+                rows.append(
+                    {"program": program, "lines": count, "seconds": seconds, "resident": peak}
+                )
     return rows
 
 
 def _watched(command: Sequence[str]) -> Tuple[float, int]:
-    """The seconds that a module takes, and the most resident bytes that were seen."""
+    """The seconds that it takes, and the most resident bytes that were seen."""
     with tempfile.TemporaryFile("w+") as log:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command], stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         peak = 0
         while process.poll() is None:
             # Not what the system says at the end, which counts this process before the other began.
@@ -223,7 +235,7 @@ def _watched(command: Sequence[str]) -> Tuple[float, int]:
         seconds = time.perf_counter() - started
         if process.returncode:
             log.seek(0)
-            raise RuntimeError(f"{command[0]} failed:\n{log.read()[-3000:]}")
+            raise RuntimeError(f"{' '.join(command)} failed:\n{log.read()[-3000:]}")
     return seconds, peak
 
 
@@ -282,6 +294,7 @@ def main() -> None:
     add("--spacy-epochs", type=int, default=10, help="0 leaves it out; default: %(default)s")
     add("--udpipe", metavar="PYTHON", help="an interpreter with ufal.udpipe, for ud")
     add("--udpipe-iterations", type=measure.positive, default=20, help="default: %(default)s")
+    add("--serving", metavar="PYTHON", help="of an environment for structkd alone")
     add("--peers", type=Path, help="a folder for what is trained here, of one task")
     add("--train-only", action="store_true", help="measure nothing")
     args = measure.parse(parser)
@@ -328,7 +341,9 @@ def run(args: argparse.Namespace, environment: Dict[str, Any]) -> Optional[Dict[
         test = task.examples("test", languages, args.sentences)
         data = write(directory / "test.jsonl", test)
         rows = contenders(choices, test, task.spans, data, args.rounds, args.singles)
-        whole = commands(args.student, directory / "float", test, args.lines, args.rounds)
+        whole = commands(
+            args.student, directory / "float", test, args.lines, args.rounds, args.serving
+        )
     results = {"metric": task.metric, "rows": rows, "commands": whole}
     measure.write(args.output, "serving", environment, languages=languages, **results)
     return results
