@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Iterable, List, NamedTuple, Optional, Sequence, Set
 
+import numpy as np
 from allennlp.data.dataset_readers.dataset_utils.span_utils import (
     TypedStringSpan,
     bio_tags_to_spans,
@@ -114,7 +115,7 @@ def chunk_boundaries(labels: Sequence[str]) -> ChunkBoundaries:
     for tag in map(_bioes, [*labels, "O"]):
         split.append((tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"))
     starts, ends = (
-        [[bool(rule(a, b, a_type, b_type)) for b, b_type in split] for a, a_type in split]
+        np.array([[bool(rule(a, b, a_type, b_type)) for b, b_type in split] for a, a_type in split])
         for rule in (start_of_chunk, end_of_chunk)
     )
     return ChunkBoundaries([type_ for _, type_ in split], starts, ends)

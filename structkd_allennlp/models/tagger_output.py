@@ -5,8 +5,9 @@ from typing import Any, Dict, List, Optional, Sequence
 import torch
 
 from structkd_allennlp.data.tag_schemes import entity_spans
-from structkd_allennlp.modules.entity_probability import EntityProbability, step_of_pairs
+from structkd_allennlp.modules.entity_probability import EntityProbability
 from structkd_allennlp.modules.linear_chain import LinearChain
+from structkd_allennlp.modules.linear_chain.spans import step_of_pairs
 
 
 class TaggerOutput(Dict[str, Any]):

@@ -102,7 +102,7 @@ class Tagger:
         if boundaries is not None:
             starts, ends = (np.array(boundaries[name], bool) for name in ("starts", "ends"))
             self._boundaries = ChunkBoundaries(boundaries["types"], starts, ends)
-            self._entity_probability = EntityProbability(self._boundaries)
+            self._span_rules = EntityProbability(self._boundaries).rules
         self._inputs = _inputs(directory)
         self._session = _session(directory.path / GRAPH, threads)
         self._compiled = False
@@ -301,8 +301,8 @@ class Tagger:
     ) -> List[List[Result]]:
         if self._boundaries is None:
             return [[] for _ in given]
-        spans = spans_of_paths(best, lengths, self._boundaries)
-        probabilities = self._entity_probability.of(chain.marginals, chain.step, lengths, spans)
+        spans = spans_of_paths(best, lengths, self._boundaries, self._compiled)
+        probabilities = chain.span_probabilities(self._span_rules, spans)
         types = self._boundaries.types
         found: List[List[Result]] = [[] for _ in given]
         columns = (column.tolist() for column in (*spans, probabilities))

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from structkd_allennlp.common.files import write_bytes
 from structkd_allennlp.data.tag_schemes import chunk_boundaries, entity_spans
-from structkd_allennlp.modules.entity_probability import EntityProbability, step_of_pairs
+from structkd_allennlp.modules.entity_probability import EntityProbability
 from structkd_allennlp.modules.linear_chain import KBest, LinearChain
+from structkd_allennlp.modules.linear_chain.spans import step_of_pairs
 from structkd_allennlp.training.calibration import brier_scores
 
 # Probabilities of tokens and entities are kept in these units, as integers.

@@ -12,9 +12,9 @@ from structkd_allennlp.modules.entity_probability import (
     EntityProbability,
     EntitySpan,
     spans_of_paths,
-    step_of_pairs,
 )
-from structkd_allennlp.modules.linear_chain import LinearChain
+from structkd_allennlp.modules.linear_chain import LinearChain, loops
+from structkd_allennlp.modules.linear_chain.spans import step_of_pairs
 
 LABELS = {
     "BIO": ["O", "B-A", "I-A", "B-B", "I-B"],
@@ -64,9 +64,9 @@ def test_one_token():
     )
 
 
-def spans_of(paths, lengths, boundaries):
+def spans_of(paths, lengths, boundaries, compiled):
     """Of each path."""
-    found = spans_of_paths(paths, lengths, boundaries)
+    found = spans_of_paths(paths, lengths, boundaries, compiled)
     return [
         [
             EntitySpan(boundaries.types[label], start, end)
@@ -77,17 +77,19 @@ def spans_of(paths, lengths, boundaries):
     ]
 
 
+@pytest.mark.parametrize("compiled", [False, *([True] if loops.ARE_COMPILED else [])])
 @pytest.mark.parametrize("scheme", LABELS)
-def test_spans_of_a_path_are_those_of_its_tags(scheme):
+def test_spans_of_a_path_are_those_of_its_tags(scheme, compiled):
     labels = LABELS[scheme]
     boundaries = chunk_boundaries(labels)
     paths = np.array([*itertools.product(range(len(labels)), repeat=4)])
     # What padding holds does not matter.
     for length in (1, 3, 4):
         expected = [entity_spans([labels[y] for y in path[:length]]) for path in paths]
-        assert spans_of(paths, np.full(len(paths), length), boundaries) == expected
+        found = spans_of(paths, np.full(len(paths), length), boundaries, compiled)
+        assert found == expected
     lengths = np.arange(len(paths)) % 4 + 1
     expected = [
         entity_spans([labels[y] for y in path[:n]]) for path, n in zip(paths, lengths, strict=True)
     ]
-    assert spans_of(paths, lengths, boundaries) == expected
+    assert spans_of(paths, lengths, boundaries, compiled) == expected

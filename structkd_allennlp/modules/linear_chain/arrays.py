@@ -18,6 +18,7 @@ from structkd_allennlp.modules.linear_chain.constants import (
     IMPOSSIBLE,
     SMALLEST_PRODUCT,
 )
+from structkd_allennlp.modules.linear_chain.spans import SpanRules, Spans, span_probabilities
 
 Array = NDArray[Any]
 
@@ -88,9 +89,28 @@ class ArrayChain:
         self._lengths = lengths
         self._potentials = potentials
         self._compiled = compiled
-        # Shape: (batch, length)
-        self._mask = np.arange(emissions.shape[1]) < lengths[:, None]
-        self._scores = self._with_ends(potentials)
+        if not compiled:
+            self._scores = self._with_ends(potentials)
+            # Shape: (batch, length)
+            highest = self._scores.max(-1)
+            # Shifted so that no factor is above 1.
+            self._factors = np.exp(self._scores - highest[:, :, None])
+            self._support = self._scores > IMPOSSIBLE
+            self._shifts = (highest * self._mask).sum(1)
+            return
+        from structkd_allennlp.modules.linear_chain import loops
+
+        self._scores, self._factors = (np.empty(emissions.shape) for _ in range(2))
+        self._support, self._shifts = np.empty(emissions.shape, bool), np.zeros(len(emissions))
+        results = self._scores, self._factors, self._shifts
+        ends = potentials.start, potentials.end
+        loops.prepare(emissions, lengths, ends, self._support, results)
+
+    @cached_property
+    def _mask(self) -> Array:
+        """`(batch, length)`."""
+        mask: Array = np.arange(self._emissions.shape[1]) < self._lengths[:, None]
+        return mask
 
     def _with_ends(self, potentials: ArrayPotentials) -> Array:
         """`(batch, length, labels)`, float64, finite: 0 where masked."""
@@ -133,22 +153,16 @@ class ArrayChain:
         return paths, values
 
     @cached_property
-    def _highest(self) -> Array:
-        """`(batch, length)`."""
-        highest: Array = self._scores.max(-1)
-        return highest
-
-    @cached_property
     def _posterior(self) -> Tuple[Array, Array, Messages]:
         """Marginals `(batch, length, labels)`, log Z `(batch,)` and the messages."""
-        scores, potentials = self._scores, self._potentials
-        # Shifted so that no factor is above 1.
-        factors = np.exp(scores - self._highest[:, :, None])
-        support = scores > IMPOSSIBLE
-        run = _compiled_posteriors if self._compiled else _posteriors
-        marginals, messages, fine = run(factors, support, potentials, self._lengths, self._mask)
-        log_z = messages.log_scales + (self._highest * self._mask).sum(1)
-        log_z += (self._lengths - 1) * potentials.highest
+        scores, potentials, lengths = self._scores, self._potentials, self._lengths
+        if self._compiled:
+            posteriors = _compiled_posteriors(self._factors, self._support, potentials, lengths)
+        else:
+            posteriors = _posteriors(self._factors, self._support, potentials, lengths, self._mask)
+        marginals, messages, fine = posteriors
+        log_z = messages.log_scales + self._shifts
+        log_z += (lengths - 1) * potentials.highest
         if not fine.all():
             rows = np.flatnonzero(~fine)
             own = _in_log_space(scores[rows], potentials.transitions, self._mask[rows])
@@ -174,25 +188,30 @@ class ArrayChain:
         log_z: Array = self._posterior[1]
         return log_z
 
-    def step(self, weights: Array, rows: Array, positions: Array, allowed: Array) -> Array:
-        """See `entity_probability.Step`."""
-        messages = self._posterior[2]
-        allowed_factors = self._potentials.factors * allowed
-        result: Array
-        if self._compiled:
-            from structkd_allennlp.modules.linear_chain import loops
+    def span_probabilities(self, rules: SpanRules, spans: Spans) -> Array:
+        """`(n,)`: see `spans`."""
+        marginals, _, messages = self._posterior
+        if not self._compiled or self._log_onward:
+            return span_probabilities(marginals, self.step, self._lengths, rules, spans)
+        from structkd_allennlp.modules.linear_chain import loops
 
-            result = np.zeros_like(weights)
-            own = weights, messages.beta, messages.onward
-            loops.step(own, (rows, positions), allowed_factors, result)
-        else:
-            beta = messages.beta[rows, positions]
-            # What is impossible has no weight, whatever it is divided by.
-            weights = weights / np.where(beta > 0, beta, 1)
-            # BLAS would add up in an order that depends on n, and results are to be the same to the
-            # bit however sentences are batched.
-            result = (weights[:, :, None] * allowed_factors).sum(1)
-            result *= messages.onward[rows, positions + 1]
+        found = np.zeros(len(spans.rows))
+        own = marginals, messages.beta, messages.onward
+        loops.span_probabilities(
+            own, self._potentials.factors, self._lengths, tuple(rules), tuple(spans), found
+        )
+        return found
+
+    def step(self, weights: Array, rows: Array, positions: Array, allowed: Array) -> Array:
+        """See `spans.Step`."""
+        messages = self._posterior[2]
+        beta = messages.beta[rows, positions]
+        # What is impossible has no weight, whatever it is divided by.
+        weights = weights / np.where(beta > 0, beta, 1)
+        # BLAS would add up in an order that depends on n, and results are to be the same to the bit
+        # however sentences are batched.
+        result: Array = (weights[:, :, None] * (self._potentials.factors * allowed)).sum(1)
+        result *= messages.onward[rows, positions + 1]
         for n, row in enumerate(rows.tolist() if self._log_onward else ()):
             if row in self._log_onward:
                 inner = self._potentials.transitions + self._log_onward[row][positions[n] + 1]
@@ -261,7 +280,7 @@ def _messages(
 
 
 def _compiled_posteriors(
-    factors: Array, support: Array, potentials: ArrayPotentials, lengths: Array, mask: Array
+    factors: Array, support: Array, potentials: ArrayPotentials, lengths: Array
 ) -> Tuple[Array, Messages, Array]:
     """See `_posteriors`."""
     from structkd_allennlp.modules.linear_chain import loops

@@ -7,7 +7,11 @@ from typing import Any, Callable, Tuple, TypeVar
 
 import numpy
 
-from structkd_allennlp.modules.linear_chain.constants import IMPOSSIBLE, SMALLEST_SCALE
+from structkd_allennlp.modules.linear_chain.constants import (
+    FORBIDDEN,
+    IMPOSSIBLE,
+    SMALLEST_SCALE,
+)
 
 numba: Any
 try:
@@ -125,22 +129,6 @@ def normalise(chain: Arrays, messages: Arrays, support: Array, results: Arrays) 
 
 
 @compiled
-def step(messages: Arrays, places: Tuple[Array, Array], allowed: Array, results: Array) -> None:
-    """See `ArrayChain.step`; `allowed` is that times the factors of transitions."""
-    weights, beta, onward = messages
-    rows, positions = places
-    for n in range(len(rows)):
-        b, i = rows[n], positions[n]
-        for j in range(len(allowed)):
-            if beta[b, i, j] > 0:
-                weight = weights[n, j] / beta[b, i, j]
-                for k in range(len(allowed)):
-                    results[n, k] += weight * allowed[j, k]
-        for k in range(len(allowed)):
-            results[n, k] *= onward[b, i + 1, k]
-
-
-@compiled
 def jvp(
     chain: Arrays, messages: Arrays, scales: Array, tangents: Tuple[Array, Array], results: Arrays
 ) -> None:
@@ -244,3 +232,111 @@ def _insert(
     states[place] = state
     parents[place] = parent
     return min(ranks + 1, k)
+
+
+@compiled
+def prepare(
+    emissions: Array, lengths: Array, ends: Tuple[Array, Array], support: Array, results: Arrays
+) -> None:
+    """See `ArrayChain`: its scores, their factors and the sum of what these are divided by."""
+    start, end = ends
+    scores, factors, highest = results
+    batch, _, labels = emissions.shape
+    for b in range(batch):
+        last = lengths[b] - 1
+        scores[b, last + 1 :] = 0
+        for i in range(last + 1):
+            most = -numpy.inf
+            for j in range(labels):
+                value = max(float(emissions[b, i, j]), FORBIDDEN)
+                if i == 0:
+                    value += start[j]
+                if i == last:
+                    value += end[j]
+                scores[b, i, j] = value
+                support[b, i, j] = value > IMPOSSIBLE
+                most = max(most, value)
+            highest[b] += most
+            for j in range(labels):
+                factors[b, i, j] = numpy.exp(scores[b, i, j] - most)
+
+
+@compiled
+def find_spans(paths: Array, lengths: Array, boundaries: Tuple[Array, Array], spans: Array) -> int:
+    """See `spans_of_paths`; how many there are."""
+    starts, ends = boundaries
+    outside = len(starts) - 1
+    number = first = 0
+    for b in range(len(paths)):
+        previous = outside
+        for i in range(lengths[b] + 1):
+            current = paths[b, i] if i < lengths[b] else outside
+            if ends[previous, current]:
+                spans[0, number] = b
+                spans[1, number] = previous
+                spans[2, number] = first
+                spans[3, number] = i
+                number += 1
+            if starts[previous, current]:
+                first = i
+            previous = current
+    return number
+
+
+@compiled
+def span_probabilities(
+    messages: Arrays,
+    factors: Array,
+    lengths: Array,
+    rules: Tuple[Array, ...],
+    spans: Tuple[Array, ...],
+    results: Array,
+) -> None:
+    """See `spans`; the messages are marginals, beta and onward."""
+    marginals, _, _ = messages
+    kinds_labels, first, before, inner, after, last = rules
+    rows, kinds, starts, ends = spans
+    labels = len(first)
+    weights, following = numpy.empty((2, labels))
+    for n in range(len(rows)):
+        b, start, end = rows[n], starts[n], ends[n]
+        if start == 0:
+            for j in range(labels):
+                weights[j] = marginals[b, 0, j] * first[j]
+        else:
+            _step(marginals[b, start - 1], messages, factors, (b, start - 1), before, weights)
+        for j in range(labels):
+            weights[j] *= kinds_labels[kinds[n], j]
+        for i in range(start, end - 1):
+            _step(weights, messages, factors, (b, i), inner, following)
+            weights[:] = following
+        if end < lengths[b]:
+            _step(weights, messages, factors, (b, end - 1), after, following)
+        else:
+            for j in range(labels):
+                following[j] = weights[j] * last[j]
+        for j in range(labels):
+            results[n] += following[j]
+
+
+@compiled
+def _step(
+    weights: Array,
+    messages: Arrays,
+    factors: Array,
+    place: Tuple[int, int],
+    allowed: Array,
+    result: Array,
+) -> None:
+    """As `ArrayChain.step`, of one span."""
+    _, beta, onward = messages
+    b, i = place
+    result[:] = 0
+    for j in range(len(weights)):
+        # What is impossible has no weight.
+        if beta[b, i, j] > 0:
+            weight = weights[j] / beta[b, i, j]
+            for k in range(len(weights)):
+                result[k] += weight * factors[j, k] * allowed[j, k]
+    for k in range(len(weights)):
+        result[k] *= onward[b, i + 1, k]

@@ -231,7 +231,13 @@ def _description(
         "potentials": _json(constrained if tagger.constrain_crf else own),
         # constrain_crf_decoding may restrict what is decoded, though not the distribution.
         "decoding_potentials": None if same else _json(constrained),
-        "boundaries": None if boundaries is None else boundaries._asdict(),
+        "boundaries": None
+        if boundaries is None
+        else {
+            "types": boundaries.types,
+            "starts": boundaries.starts.tolist(),
+            "ends": boundaries.ends.tolist(),
+        },
     }
 
 

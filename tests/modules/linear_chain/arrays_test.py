@@ -1,5 +1,6 @@
 """Inference on NumPy arrays, against the same on tensors."""
 
+import itertools
 import subprocess
 import sys
 
@@ -11,6 +12,12 @@ from hypothesis import strategies as st
 
 from structkd_allennlp.modules.linear_chain import LinearChain, loops
 from structkd_allennlp.modules.linear_chain.arrays import ArrayChain, ArrayPotentials
+from structkd_allennlp.modules.linear_chain.spans import (
+    SpanRules,
+    Spans,
+    span_probabilities,
+    step_of_pairs,
+)
 
 COMPILED = [False, *([True] if loops.ARE_COMPILED else [])]
 
@@ -34,6 +41,19 @@ def both(seed, batch, length, labels, scale=2.0, forbidden=0.2):
     return chain, emissions, lengths, ArrayPotentials(*potentials)
 
 
+def random_spans(lengths, labels):
+    """Rules of two kinds, and up to 50 spans of each sentence."""
+    random = np.random.default_rng(0)
+    shapes = [(2, labels), (labels,), *[(labels, labels)] * 3, (labels,)]
+    rules = SpanRules(*(random.integers(0, 2, shape).astype(float) for shape in shapes))
+    places = [
+        (row, random.integers(2), start, end)
+        for row, length in enumerate(lengths.tolist())
+        for start, end in itertools.islice(itertools.combinations(range(length + 1), 2), 50)
+    ]
+    return rules, Spans(*np.array(places).T.copy())
+
+
 def check(chain, emissions, lengths, potentials, compiled, k=4):
     arrays = ArrayChain(emissions, lengths, potentials, compiled)
     close = {"rtol": 1e-9, "atol": 1e-12}
@@ -48,6 +68,10 @@ def check(chain, emissions, lengths, potentials, compiled, k=4):
         weights = arrays.marginals[rows, positions] * (np.arange(labels) == label)
         steps = arrays.step(weights, rows, positions, allowed)
         np.testing.assert_allclose(steps, expected[:, label], **close)
+    rules, spans = random_spans(lengths, labels)
+    pairs = step_of_pairs(chain.pair_marginals.numpy())
+    expected = span_probabilities(chain.marginals.numpy(), pairs, lengths, rules, spans)
+    np.testing.assert_allclose(arrays.span_probabilities(rules, spans), expected, **close)
     for n in (1, k):
         paths, scores = arrays.k_best(n, potentials)
         best = chain.k_best(n)
@@ -116,16 +140,16 @@ def test_neither_torch_nor_numba_is_imported():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_entities_do_not_depend_on_the_batch():
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_spans_do_not_depend_on_the_batch(compiled):
     """To the bit: what is tagged in parts is to be what is tagged at once."""
     rng = np.random.default_rng(0)
-    emissions, lengths = rng.normal(size=(40, 9, 7)), np.full(40, 9)
-    chain = ArrayChain(
-        emissions, lengths, ArrayPotentials(rng.normal(size=(7, 7)), *rng.normal(size=(2, 7)))
-    )
-    rows, positions = np.repeat(np.arange(40), 8), np.tile(np.arange(8), 40)
-    weights, allowed = chain.marginals[rows, positions], rng.integers(0, 2, (7, 7))
-    together = chain.step(weights, rows, positions, allowed)
-    for own in [*np.arange(320)[:, None], *np.array_split(np.arange(320), 60)]:
-        found = chain.step(weights[own], rows[own], positions[own], allowed)
+    emissions, lengths = rng.normal(size=(40, 9, 7)), rng.integers(1, 10, 40)
+    potentials = ArrayPotentials(rng.normal(size=(7, 7)), *rng.normal(size=(2, 7)))
+    rules, spans = random_spans(lengths, 7)
+    chain = ArrayChain(emissions, lengths, potentials, compiled)
+    together = chain.span_probabilities(rules, spans)
+    numbers = np.arange(len(together))
+    for own in [*numbers[:, None], *np.array_split(numbers, 60)]:
+        found = chain.span_probabilities(rules, Spans(*(column[own] for column in spans)))
         assert (found == together[own]).all()
