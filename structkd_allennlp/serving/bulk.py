@@ -23,7 +23,7 @@ from typing import (
 )
 
 from structkd_allennlp.common.batching import by_length
-from structkd_allennlp.common.garbage import collect_seldom
+from structkd_allennlp.common.garbage import few_collections
 from structkd_allennlp.serving.formats import Reader, Record, Writer
 from structkd_allennlp.serving.input_files import InputError, Source
 from structkd_allennlp.serving.outcomes import TOKENS_PER_BATCH, Asked, length_of, outcomes_of
@@ -195,7 +195,6 @@ def _start(model: str) -> None:
     # Ctrl-C reaches all processes of a terminal; the parent ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    collect_seldom()
     _tagger = Tagger.load(model, threads=1)
     _tagger.warm_up()
 
@@ -207,6 +206,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+@few_collections()
 def _work(
     places: List[Place], writer: Writer, language: Optional[str], asked: Asked
 ) -> List[Rendered]:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Sequence, Set
 
-from structkd_allennlp.common.garbage import collect_seldom
+from structkd_allennlp.common.garbage import few_collections
 from structkd_allennlp.serving.bulk import WINDOW, BulkTagger, read
 from structkd_allennlp.serving.file_systems import OutputDirectory
 from structkd_allennlp.serving.formats import Reader, Writer
@@ -144,7 +144,6 @@ class PartTagger:
     """
 
     def __init__(self, job: Job) -> None:
-        collect_seldom()
         self._job = job._replace(model={})
         with tempfile.TemporaryDirectory(prefix="structkd-") as directory:
             for name, content in job.model.items():
@@ -153,6 +152,7 @@ class PartTagger:
             # After this it reads nothing from there any more.
             self._tagger.warm_up()
 
+    @few_collections()
     def __call__(self, number: int, pieces: Sequence[Piece]) -> Dict[str, Any]:
         """
         Tags a part.

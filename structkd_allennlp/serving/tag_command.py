@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Union
 
 from structkd_allennlp.common.cluster import add_executor_arguments
 from structkd_allennlp.common.cores import cores
-from structkd_allennlp.common.garbage import collect_seldom
+from structkd_allennlp.common.garbage import few_collections
 from structkd_allennlp.serving.arguments import whole_number
 from structkd_allennlp.serving.formats import (
     CONLL,
@@ -74,8 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_executor_arguments(parser)
 
 
+@few_collections()
 def run(args: argparse.Namespace) -> None:
-    collect_seldom()
     # Here, so that to be told of a wrong option takes no time.
     from structkd_allennlp.serving.bulk import WINDOW, BulkTagger, read
     from structkd_allennlp.serving.outcomes import Asked
