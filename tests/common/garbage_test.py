@@ -13,11 +13,11 @@ def test_only_meanwhile():
     @few_collections()
     def work():
         found.append(gc.get_threshold()[0])
-        raise ValueError
+        raise ValueError("at fault")
 
     found = []
     for _ in range(2):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="at fault"):
             work()
     assert found == [100_000] * 2
     assert gc.get_threshold() == before
