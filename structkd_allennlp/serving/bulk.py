@@ -206,12 +206,12 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-@few_collections()
 def _work(
     places: List[Place], writer: Writer, language: Optional[str], asked: Asked
 ) -> List[Rendered]:
     assert _tagger is not None
-    return rendered(_tagger, places, writer, language, asked)
+    with few_collections():
+        return rendered(_tagger, places, writer, language, asked)
 
 
 def rendered(

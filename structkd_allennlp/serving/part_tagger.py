@@ -152,7 +152,6 @@ class PartTagger:
             # After this it reads nothing from there any more.
             self._tagger.warm_up()
 
-    @few_collections()
     def __call__(self, number: int, pieces: Sequence[Piece]) -> Dict[str, Any]:
         """
         Tags a part.
@@ -166,7 +165,8 @@ class PartTagger:
         counts = {"sentences": 0, "errors": 0}
         failure = ""
         try:
-            self._tag(number, pieces, counts)
+            with few_collections():
+                self._tag(number, pieces, counts)
         except (ValueError, OSError) as error:
             failure = str(error)
             if not isinstance(error, _BadSentence):
