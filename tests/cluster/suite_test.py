@@ -207,6 +207,8 @@ def elsewhere(nodes, tmp_path):
         yield hidden
         node.terminate()
         node.wait()
+        # Else what the next test starts may be sent to it.
+        nodes.wait(1)
 
 
 def test_without_a_file_system_in_common(nodes, elsewhere, suite, expected):
