@@ -153,3 +153,10 @@ def test_spans_do_not_depend_on_the_batch(compiled):
     for own in [*numbers[:, None], *np.array_split(numbers, 60)]:
         found = chain.span_probabilities(rules, Spans(*(column[own] for column in spans)))
         assert (found == together[own]).all()
+    rows, positions = np.nonzero(np.arange(8) < lengths[:, None] - 1)
+    weights, allowed = chain.marginals[rows, positions], rng.integers(0, 2, (7, 7))
+    together = chain.step(weights, rows, positions, allowed)
+    numbers = np.arange(len(rows))
+    for own in [*numbers[:, None], *np.array_split(numbers, 60)]:
+        step = chain.step(weights[own], rows[own], positions[own], allowed)
+        assert (step == together[own]).all()
