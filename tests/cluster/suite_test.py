@@ -13,9 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from allennlp.common.checks import ConfigurationError
 
-from structkd_allennlp.suite.jobs import Step, TargetsJob
 from structkd_allennlp.suite.process import log_of
 
 pytestmark = pytest.mark.cluster
@@ -235,26 +233,43 @@ def test_without_a_file_system_in_common(nodes, elsewhere, suite, expected):
     assert not any("Epoch duration" in log_of(name, directory).read_text() for name in RUNS)
 
 
-def test_each_gets_a_gpu(tmp_path, monkeypatch):
-    """Such as there are here: none that a model could be on."""
-    ray = pytest.importorskip("ray")
-    from structkd_allennlp.suite.ray_executor import RayExecutor
+GPUS = """
+import ray
+from pathlib import Path
+from allennlp.common.checks import ConfigurationError
+from structkd_allennlp.suite.jobs import Step, TargetsJob
+from structkd_allennlp.suite.ray_executor import RayExecutor
 
-    probe = "import os\nnames = ('CUDA_VISIBLE_DEVICES', 'OMP_NUM_THREADS')\n"
-    probe += "print('has', *(os.environ[name] for name in names))\nos.environ[names[0]] = ''\n"
-    (tmp_path / "probe.py").write_text(probe + "import time\ntime.sleep(5)\n")
-    monkeypatch.chdir(tmp_path)
-    steps = [Step(f"s{i}", TargetsJob([], ["probe"]), "targets") for i in range(2)]
-    ray.init("local", num_cpus=5, num_gpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        with pytest.raises(ConfigurationError, match=r"--cpus is 6, and no node .* and a GPU"):
-            RayExecutor(cpus=6)
-        assert RayExecutor(cpus=3).slots == 1
-        executor = RayExecutor(cpus=2)
-        assert executor.slots == 2
-        executor.run(steps, tmp_path, lambda step: None)
-    finally:
-        ray.shutdown()
-    assert [step.state for step in steps] == ["done", "done"]
-    logs = "".join(log_of(step.name, tmp_path).read_text() for step in steps)
+ray.init("local", num_cpus=5, num_gpus=2, include_dashboard=False, log_to_driver=False)
+try:
+    RayExecutor(cpus=6)
+except ConfigurationError as error:
+    print("refused:", error)
+assert RayExecutor(cpus=3).slots == 1
+executor = RayExecutor(cpus=2)
+assert executor.slots == 2
+steps = [Step(f"s{i}", TargetsJob([], ["probe"]), "targets") for i in range(2)]
+executor.run(steps, Path.cwd(), lambda step: None)
+assert [step.state for step in steps] == ["done", "done"]
+"""
+PROBE = """
+import os, time
+print("has", os.environ["CUDA_VISIBLE_DEVICES"], os.environ["OMP_NUM_THREADS"])
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Else one could do both.
+time.sleep(5)
+"""
+
+
+def test_each_gets_a_gpu(tmp_path):
+    """
+    Such as there are here: none that a model could be on. A Ray that had been in the process of
+    these tests would stay in the way of nodes that are added afterwards.
+    """
+    pytest.importorskip("ray")
+    (tmp_path / "probe.py").write_text(PROBE, encoding="utf-8")
+    command = [sys.executable, "-c", GPUS]
+    printed = subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
+    assert re.search("refused:.* --cpus is 6, and no node .* and a GPU", printed.stdout)
+    logs = "".join(log_of(f"s{i}", tmp_path).read_text() for i in range(2))
     assert sorted(re.findall("has .*", logs)) == ["has 0 2", "has 1 2"]
