@@ -53,8 +53,13 @@ def ray(nodes):
     return ["--executor", "ray", "--address", nodes.address]
 
 
-def started(command, **options):
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+def heeds_interrupts():
+    """Which what a shell has put into the background does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def started(command):
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts)
 
 
 def results(directory):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 
@@ -43,6 +44,15 @@ main()
 def small_batches(monkeypatch):
     monkeypatch.setattr(fill, "_TOKENS_A_BATCH", TOKENS_A_BATCH)
     monkeypatch.setattr(fill, "_SENTENCES_A_CHUNK", 1000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """As each of the workers has. Several add up in another order, and the last digits differ."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
