@@ -1,7 +1,8 @@
 """
 Writes docs/results/SUITE/report.md and its plots from what is committed of a suite's results:
 results.json and counts.json.gz, from which all tests are computed again, and probabilities.json and
-probability_contrasts.json, if there are any.
+probability_parts.npz, for those of probabilities. Of suites that were run before there were such
+parts, probability_contrasts.json has these tests.
 
     python scripts/results_reports.py
     python scripts/results_reports.py docs/results/ud

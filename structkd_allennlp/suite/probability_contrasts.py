@@ -1,31 +1,24 @@
 """Whether the probabilities of the rows of a suite really differ."""
 
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 import numpy as np
 from allennlp.common.checks import ConfigurationError
 
 from structkd_allennlp.common.files import read_json
-from structkd_allennlp.suite.comparison import Comparison, ContrastSummary
+from structkd_allennlp.suite.comparison import Comparison, Run
 from structkd_allennlp.suite.contrasts import (
     ContrastStatistics,
-    Parts,
     correct,
     differences,
     run_key,
     runs_of,
 )
-from structkd_allennlp.suite.counts import SentenceCounts
-from structkd_allennlp.suite.files import COUNTS_NAME, PROBABILITIES_NAME
-from structkd_allennlp.suite.probabilities import (
-    TESTED,
-    Probabilities,
-    comparison_by,
-    figures_of,
-    records_of,
-)
-from structkd_allennlp.training.calibration import Figure
+from structkd_allennlp.suite.contrasts import Parts as PartsOfRuns
+from structkd_allennlp.suite.files import COUNTS_NAME
+from structkd_allennlp.suite.probabilities import TESTED, Probabilities, comparison_by
+from structkd_allennlp.suite.probability_parts import FIGURES, Parts, ProbabilityParts
 
 PROBABILITY_CONTRASTS_NAME = "probability_contrasts.json"
 
@@ -34,21 +27,25 @@ ProbabilityContrasts = Dict[str, List[ContrastStatistics]]
 
 
 def probability_contrasts_of(
-    comparison: Comparison, probabilities: Probabilities, directory: Path
+    comparison: Comparison,
+    probabilities: Probabilities,
+    parts: ProbabilityParts,
+    directory: Path,
 ) -> ProbabilityContrasts:
     """
     The contrasts of a suite or, where it has none, each row against the baseline, by each of the
     figures `TESTED`: as `contrasts_of` tests them, over the seeds whose runs have a record of their
     probabilities. P-values are corrected (Holm) for the number of tests, of all figures together.
 
-    Where no run has its record any more, they are those of `probability_contrasts.json`, if there
-    are.
+    Where of no run anything is left, they are those of `probability_contrasts.json`, if there are.
 
     # Parameters
 
     comparison : `Comparison`
     probabilities : `Probabilities`
         Of its runs.
+    parts : `ProbabilityParts`
+        Of the same.
     directory : `Path`
         The suite's.
 
@@ -57,7 +54,12 @@ def probability_contrasts_of(
     `ConfigurationError` if runs were evaluated on different sentences.
     """
     contrasts = comparison.contrasts
-    by_run = _figures(comparison, contrasts, directory)
+    by_run: Dict[str, Parts] = {}
+    for run in runs_of(comparison, contrasts):
+        own = parts.of(run)
+        if own is not None:
+            _check_same_sentences(run, own, list(by_run.values()))
+            by_run[run["directory"]] = own
     kept = directory / PROBABILITY_CONTRASTS_NAME
     if not by_run:
         earlier: ProbabilityContrasts = read_json(kept) if kept.exists() else {}
@@ -75,37 +77,24 @@ def probability_contrasts_of(
                 for x in column.languages
             )
         ]
-        parts: Parts = {}
-        of = None
+        by_language: PartsOfRuns = {}
         for run in runs:
-            for language, figures in by_run[run["directory"]].items():
-                figure = figures[tested.name]
-                parts.setdefault(language, {})[run_key(run)] = figure.parts
-                of = figure.of
-        if of is not None:
-            found[tested.name] = differences(by_figure, contrasts, runs, parts, of, tested.scale)
+            for language, of_run in by_run[run["directory"]][tested.name].items():
+                by_language.setdefault(language, {})[run_key(run)] = of_run
+        if runs:
+            found[tested.name] = differences(
+                by_figure, contrasts, runs, by_language, FIGURES[tested.name], tested.scale
+            )
     correct([one for contrasts in found.values() for one in contrasts])
     return found
 
 
-def _figures(
-    comparison: Comparison, contrasts: List[ContrastSummary], directory: Path
-) -> Dict[str, Dict[str, Dict[str, Figure]]]:
-    """By run and language, of those that have a record."""
-    sentence_counts = SentenceCounts(directory)
-    found: Dict[str, Dict[str, Dict[str, Figure]]] = {}
-    tokens: Dict[str, np.ndarray] = {}
-    for run in runs_of(comparison, contrasts):
-        records = records_of(directory / run["directory"] / PROBABILITIES_NAME)
-        if records is None:
-            continue
-        counts = sentence_counts.of(run)
-        for language, record in records.items():
-            if not np.array_equal(record.tokens, tokens.setdefault(language, record.tokens)):
+def _check_same_sentences(run: Run, own: Parts, others: Sequence[Parts]) -> None:
+    for other in others[:1]:
+        for language, parts in own["token_brier"].items():
+            # The last are the tokens, whatever the model.
+            if not np.array_equal(parts[:, -1], other["token_brier"][language][:, -1]):
                 raise ConfigurationError(
                     f"{run['directory']} was evaluated on other {language} sentences than another "
                     f"run: delete its {COUNTS_NAME} and run the suite again"
                 )
-            figures = figures_of(record, counts[language])
-            found.setdefault(run["directory"], {})[language] = figures
-    return found

@@ -9,7 +9,7 @@ import jinja2
 from structkd_allennlp.common.files import write_json, write_text
 from structkd_allennlp.suite.comparison import Comparison
 from structkd_allennlp.suite.contrast_tables import contrast_tables
-from structkd_allennlp.suite.contrasts import CONTRASTS_NAME, contrasts_of
+from structkd_allennlp.suite.contrasts import CONTRASTS_NAME, contrasts_of, runs_of
 from structkd_allennlp.suite.counts import SentenceCounts
 from structkd_allennlp.suite.plots import plots
 from structkd_allennlp.suite.probabilities import (
@@ -21,6 +21,7 @@ from structkd_allennlp.suite.probability_contrasts import (
     PROBABILITY_CONTRASTS_NAME,
     probability_contrasts_of,
 )
+from structkd_allennlp.suite.probability_parts import ProbabilityParts
 from structkd_allennlp.suite.probability_tables import (
     probability_contrasts_table,
     probability_tables,
@@ -42,7 +43,7 @@ class Report:
 
     directory : `Path`
         The suite's, with `results.json` and the directories of its runs or, in the place of these,
-        `counts.json.gz`, `probabilities.json` and `probability_contrasts.json`.
+        `counts.json.gz`, `probabilities.json` and `probability_parts.npz`.
 
     # Raises
 
@@ -54,8 +55,9 @@ class Report:
         self.comparison = comparison = Comparison.read(directory)
         self.contrasts = contrasts_of(comparison, directory)
         self.probabilities = probabilities_of(comparison, directory)
+        self.probability_parts = ProbabilityParts(directory)
         self.probability_contrasts = probability_contrasts_of(
-            comparison, self.probabilities, directory
+            comparison, self.probabilities, self.probability_parts, directory
         )
         repeated = repeated_in(comparison)
         without = comparison_without(comparison, repeated, directory)
@@ -105,7 +107,8 @@ def write_report(directory: Path) -> None:
     suite, which may be partial. `contrasts.json` holds what is computed from the counts of single
     sentences, and `counts.json.gz` holds these: from it and the results alone, the same can be
     written again. Where the runs have records of their probabilities, `probabilities.json` has what
-    they come to and `probability_contrasts.json` its tests, and both are needed for that too.
+    they come to, `probability_parts.npz` what single sentences add to it, as far as it is tested,
+    and `probability_contrasts.json` these tests; the former two are needed for that too.
 
     # Parameters
 
@@ -117,8 +120,10 @@ def write_report(directory: Path) -> None:
     As `Report`.
     """
     report = Report(directory)
-    runs = (run for system in report.comparison.systems for run in system.runs)
+    comparison = report.comparison
+    runs = (run for system in comparison.systems for run in system.runs)
     SentenceCounts(directory).keep_together(runs)
+    report.probability_parts.keep_together(runs_of(comparison, comparison.contrasts))
     write_json(directory / CONTRASTS_NAME, report.contrasts)
     if report.probabilities:
         write_json(directory / FIGURES_NAME, report.probabilities)

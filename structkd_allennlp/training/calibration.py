@@ -47,7 +47,7 @@ def mean_of_all(totals: Any, counts: Any) -> Figure:
     totals, counts : array-like
         `(sentences,)`: the sum over each sentence, and over how many.
     """
-    return Figure(np.stack([totals, counts], axis=1).astype(float), _ratio)
+    return Figure(np.stack([totals, counts], axis=1).astype(float), ratio_of_sums)
 
 
 def brier_scores(probabilities: Any, outcomes: Any) -> np.ndarray:
@@ -112,11 +112,12 @@ def calibration_error(
     sentence, parts = np.asarray(sentence, dtype=int), np.zeros((sentences, bins + 1))
     np.add.at(parts, (sentence, numbers), correct - confidences)
     parts[:, -1] = np.bincount(sentence, minlength=sentences)
-    return Figure(parts, _calibration_error)
+    return Figure(parts, calibration_error_of_sums)
 
 
-def _calibration_error(sums: np.ndarray) -> np.ndarray:
-    return _ratio(np.stack([np.abs(sums[..., :-1]).sum(axis=-1), sums[..., -1]], axis=-1))
+def calibration_error_of_sums(sums: np.ndarray) -> np.ndarray:
+    """What `calibration_error` is of the sums of its parts."""
+    return ratio_of_sums(np.stack([np.abs(sums[..., :-1]).sum(axis=-1), sums[..., -1]], axis=-1))
 
 
 def selective_score(counts: Any, confidences: Any, coverage: float) -> Figure:
@@ -162,7 +163,7 @@ def _most_confident(confidences: Any) -> np.ndarray:
     return np.argsort(-np.asarray(confidences, dtype=float), kind="stable")
 
 
-def _ratio(sums: np.ndarray) -> np.ndarray:
-    """Of the first to the last."""
+def ratio_of_sums(sums: np.ndarray) -> np.ndarray:
+    """What `mean_of_all` is of the sums of its parts: the first by the last."""
     total, count = sums[..., 0], sums[..., -1]
     return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)

@@ -192,11 +192,11 @@ def test_curves(complete):
 
 
 def test_what_is_kept_is_enough(complete, tmp_path):
-    kept = ("probabilities.json", "probability_contrasts.json")
-    for name in ("results.json", "counts.json.gz", *kept):
+    kept = ("counts.json.gz", "probabilities.json", "probability_parts.npz")
+    for name in ("results.json", *kept):
         shutil.copy(complete / name, tmp_path)
     write_report(tmp_path)
-    for name in (*kept, "report.md"):
+    for name in (*kept, "probability_contrasts.json", "report.md"):
         assert (tmp_path / name).read_bytes() == (complete / name).read_bytes()
 
 
@@ -357,3 +357,22 @@ def test_records_that_cannot_be(tmp_path):
     path.write_bytes(b"PK")
     with pytest.raises(ConfigurationError, match=r"seed1/probabilities.npz cannot be read"):
         write_report(tmp_path)
+
+
+def test_parts_that_cannot_be_read(complete, tmp_path):
+    for name in ("results.json", "counts.json.gz", "probabilities.json"):
+        shutil.copy(complete / name, tmp_path)
+    whole = (complete / "probability_parts.npz").read_bytes()
+    for content in (b"", b"PK", whole[:-100]):
+        (tmp_path / "probability_parts.npz").write_bytes(content)
+        with pytest.raises(ConfigurationError, match=r"probability_parts.npz cannot be read .*run"):
+            write_report(tmp_path)
+
+
+def test_what_was_tested_before_there_were_parts(complete, tmp_path):
+    kept = ("probabilities.json", "probability_contrasts.json")
+    for name in ("results.json", "counts.json.gz", *kept):
+        shutil.copy(complete / name, tmp_path)
+    write_report(tmp_path)
+    assert (tmp_path / "report.md").read_bytes() == (complete / "report.md").read_bytes()
+    assert not (tmp_path / "probability_parts.npz").exists()
