@@ -150,10 +150,13 @@ def contenders(
         alone: Dict[str, List[float]] = {title: [] for title in processes}
         for round_ in range(rounds):
             for title in list(processes)[:: -1 if round_ % 2 else 1]:
-                seconds[title].append(processes[title].ask("all"))
+                process = processes[title]
+                process.ask("warm")
+                seconds[title].append(process.ask("all"))
+                process.ask("warm")
                 # One after the other, as from somebody who uses one tagger.
                 some = range(0, len(test), max(len(test) // singles, 1))
-                alone[title] += [processes[title].ask(f"one {i}") for i in some]
+                alone[title] += [process.ask(f"one {i}") for i in some]
         rows = []
         for choice in choices:
             title = choice.title

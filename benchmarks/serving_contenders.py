@@ -29,7 +29,7 @@ class Contender(NamedTuple):
 
     tag : `Callable[[Sequence[Example]], List[List[str]]]`
     warm_up : `Callable[[], None]`
-        What a process that lives long does once.
+        What a process that lives long does at first. It knows no words then.
     """
 
     tag: Tag
@@ -50,7 +50,13 @@ def exported(path: str) -> Contender:
         words = [example.words for example in examples]
         return [one["tags"] for one in tagger.tag(words, [one.language for one in examples])]
 
-    return Contender(tag, tagger.warm_up)
+    def warm_up() -> None:
+        # It keeps what it has computed of words, and is not to know those of an earlier round.
+        nonlocal tagger
+        tagger = Tagger.load(path, threads=1)
+        tagger.warm_up()
+
+    return Contender(tag, warm_up)
 
 
 def predictor(path: str, allennlp: bool = False) -> Contender:

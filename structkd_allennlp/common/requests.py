@@ -94,12 +94,17 @@ def _text(sentence: Any) -> str:
 
 
 def _words(words: Any) -> List[str]:
-    if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
+    try:
+        # Which refuses what is not a string, too, in a fraction of the time.
+        text = " ".join(words) if isinstance(words, list) and words else None
+    except TypeError:
+        text = None
+    if words != [] and (text is None or not all(words)):
         raise RequestError(
             f'"words" must be a list of non-empty strings, not {quoted(words)}. A sentence that '
             'starts with a bracket must be written as {"sentence": "[..."}'
         )
-    _check_is_text(" ".join(words))
+    _check_is_text(text or "")
     return words
 
 

@@ -1,12 +1,15 @@
-"""From words to the arrays that the graph of an exported tagger takes."""
+"""From words to the arrays that the graphs of an exported tagger take."""
 
 from itertools import chain
-from typing import Any, Dict, List, Protocol, Sequence
+from typing import Any, List, Protocol, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+VECTORS = "word_vectors"
+"""What the graph of words gives, and that of sentences takes."""
 
 UNKNOWN = "@@UNKNOWN@@"
 """What AllenNLP's vocabularies call what they do not know; number 0 is their padding."""
@@ -36,22 +39,24 @@ class Words:
         self.lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
         self.mask: Array = np.arange(self.lengths.max()) < self.lengths[:, None]
 
-    def padded(self, values: Any) -> Array:
-        """`(batch, length)` of one number for each word."""
-        result = np.zeros(self.mask.shape, np.int64)
-        result[self.mask] = values
+    def padded(self, numbers: Array) -> Array:
+        """`(batch, length)` of a number for each word; 0 where masked."""
+        result = np.zeros(self.mask.shape, numbers.dtype)
+        result[self.mask] = numbers
         return result
 
 
-class Input(Protocol):
-    """Makes those arrays that stand for words in one way."""
+class TypeInput(Protocol):
+    """Makes the array that stands for words by themselves in one way."""
 
-    def arrays(self, words: Words) -> Dict[str, Array]: ...
+    name: str
+
+    def array(self, words: Sequence[str]) -> Array: ...
 
 
 class WordInput:
     """
-    Numbers of words, `NAME` `(batch, length)`.
+    Numbers of words, `(words,)`.
 
     # Parameters
 
@@ -62,21 +67,21 @@ class WordInput:
     """
 
     def __init__(self, name: str, vocabulary: Sequence[str], lowercase: bool) -> None:
-        self._name = name
+        self.name = name
         self._numbers = {word: number for number, word in enumerate(vocabulary)}
         self._unknown = self._numbers[UNKNOWN]
         self._lowercase = lowercase
 
-    def arrays(self, words: Words) -> Dict[str, Array]:
-        flat = [word.lower() for word in words.flat] if self._lowercase else words.flat
+    def array(self, words: Sequence[str]) -> Array:
+        if self._lowercase:
+            words = [word.lower() for word in words]
         numbers, unknown = self._numbers, self._unknown
-        return {self._name: words.padded([numbers.get(word, unknown) for word in flat])}
+        return np.array([numbers.get(word, unknown) for word in words], np.int64)
 
 
 class CharacterInput:
     """
-    Numbers of the characters of all different words, `NAME` `(words, characters)`, and which of
-    these words each is, `NAME_rows` `(batch, length)`.
+    Numbers of the characters of words, `(words, characters)`.
 
     # Parameters
 
@@ -91,7 +96,7 @@ class CharacterInput:
     def __init__(
         self, name: str, vocabulary: Sequence[str], lowercase: bool, shortest: int
     ) -> None:
-        self._name = name
+        self.name = name
         self._lowercase = lowercase
         self._shortest = shortest
         codes = {ord(text): number for number, text in enumerate(vocabulary) if len(text) == 1}
@@ -99,16 +104,13 @@ class CharacterInput:
         self._numbers = np.full(max(codes, default=0) + 2, vocabulary.index(UNKNOWN))
         self._numbers[list(codes)] = list(codes.values())
 
-    def arrays(self, words: Words) -> Dict[str, Array]:
-        flat = [word.lower() for word in words.flat] if self._lowercase else words.flat
-        rows = {word: row for row, word in enumerate(dict.fromkeys(flat))}
-        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        codes = np.frombuffer("".join(rows).encode("utf-32-le"), np.uint32)
+    def array(self, words: Sequence[str]) -> Array:
+        if self._lowercase:
+            words = [word.lower() for word in words]
+        lengths = np.fromiter(map(len, words), np.int64, len(words))
+        codes = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
         longest = max(int(lengths.max()), self._shortest)
-        characters = np.zeros((len(rows), longest), np.int64)
+        characters = np.zeros((len(words), longest), np.int64)
         numbers = self._numbers[np.minimum(codes, len(self._numbers) - 1)]
         characters[np.arange(longest) < lengths[:, None]] = numbers
-        return {
-            self._name: characters,
-            f"{self._name}_rows": words.padded([rows[word] for word in flat]),
-        }
+        return characters

@@ -8,10 +8,11 @@ from typing import Any, Dict, NamedTuple
 
 from structkd_allennlp.common.files import read_json, write_bytes
 
-FORMAT = 2
+FORMAT = 3
 
 DESCRIPTION = "tagger.json"
 GRAPH = "model.onnx"
+WORD_GRAPH = "words.onnx"
 VOCABULARY = "vocabulary.json.gz"
 WORD_RULES = "word-rules.json.gz"
 CARD = "README.md"

@@ -16,10 +16,8 @@ from typing import (
 )
 
 import numpy as np
-import onnxruntime
 
 from structkd_allennlp.common.batching import LIKE_A_TOKEN, SentenceSize, weighted_batches
-from structkd_allennlp.common.cores import cores
 from structkd_allennlp.common.requests import Request, RequestError
 from structkd_allennlp.common.word_rules import Piece
 from structkd_allennlp.modules.entity_probability import (
@@ -28,15 +26,9 @@ from structkd_allennlp.modules.entity_probability import (
     spans_of_paths,
 )
 from structkd_allennlp.modules.linear_chain.arrays import Array, ArrayChain, ArrayPotentials
-from structkd_allennlp.serving.inputs import CharacterInput, Input, WordInput, Words
-from structkd_allennlp.serving.model_directory import (
-    CARD,
-    GRAPH,
-    VOCABULARY,
-    ModelDirectory,
-    read_packed,
-)
-from structkd_allennlp.serving.sub_words import SubWordInput
+from structkd_allennlp.serving.emission_scorer import EmissionScorer
+from structkd_allennlp.serving.inputs import Words
+from structkd_allennlp.serving.model_directory import CARD, ModelDirectory
 from structkd_allennlp.serving.words import WordSplitter
 
 MAX_SENTENCE_LENGTH = 250_000
@@ -103,8 +95,7 @@ class Tagger:
             starts, ends = (np.array(boundaries[name], bool) for name in ("starts", "ends"))
             self._boundaries = ChunkBoundaries(boundaries["types"], starts, ends)
             self._span_rules = EntityProbability(self._boundaries).rules
-        self._inputs = _inputs(directory)
-        self._session = _session(directory.path / GRAPH, threads)
+        self._scores = EmissionScorer(directory, threads)
         self._compiled = False
 
     @classmethod
@@ -240,18 +231,10 @@ class Tagger:
         return size
 
     def _sequences(self, length: int, top_k: int) -> int:
+        if top_k == 1:
+            return 1
         # With two labels or more, 64 tokens have more sequences than anybody can list.
         return min(top_k, len(self._labels) ** min(length, 64))
-
-    def _scores(self, words: Words) -> Array:
-        """`(batch, length, labels)`."""
-        arrays: Dict[str, Array] = {"mask": words.mask}
-        for own in self._inputs:
-            arrays.update(own.arrays(words))
-        scores: Array = self._session.run(None, arrays)[0]
-        if not np.isfinite(scores).all():
-            raise ValueError("the model gives scores that are no numbers (NaN): export it again")
-        return scores
 
     def _tagged(self, given: Sequence[_Given], top_k: int, marginals: bool) -> List[Result]:
         words = Words([one.words for one in given])
@@ -344,22 +327,6 @@ def _entity(given: _Given, label: str, start: int, end: int, probability: float)
     return result
 
 
-def _inputs(directory: ModelDirectory) -> List[Input]:
-    vocabularies = read_packed(directory.path / VOCABULARY)
-    inputs: List[Input] = []
-    for own in directory.description["inputs"]:
-        name, kind = own["name"], own["type"]
-        if kind == "sub_words":
-            inputs.append(SubWordInput(own, directory.path))
-            continue
-        vocabulary = vocabularies[own["namespace"]]
-        if kind == "words":
-            inputs.append(WordInput(name, vocabulary, own["lowercase"]))
-        else:
-            inputs.append(CharacterInput(name, vocabulary, own["lowercase"], own["shortest"]))
-    return inputs
-
-
 def _potentials(description: Dict[str, Any]) -> ArrayPotentials:
     """JSON has no infinity: `null` forbids."""
 
@@ -368,15 +335,3 @@ def _potentials(description: Dict[str, Any]) -> ArrayPotentials:
         return np.where(np.isnan(result), -np.inf, result)
 
     return ArrayPotentials(*(array(description[key]) for key in ("transitions", "start", "end")))
-
-
-def _session(path: Path, threads: Optional[int]) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
-    options.inter_op_num_threads = 1
-    # Threads that wait are not to burn what other processes could use.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Batches have many shapes.
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

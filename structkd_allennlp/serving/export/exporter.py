@@ -32,9 +32,8 @@ from structkd_allennlp.modules.tagger_chain import (
 )
 from structkd_allennlp.serving.export.card import model_card
 from structkd_allennlp.serving.export.graph import (
-    EmissionGraph,
     embedders_of,
-    graph_embedder,
+    graphs_of,
     parameters,
     rnn_of,
     write_onnx,
@@ -54,6 +53,7 @@ from structkd_allennlp.serving.model_directory import (
     FORMAT,
     GRAPH,
     VOCABULARY,
+    WORD_GRAPH,
     WORD_RULES,
     ModelDirectory,
     digest_of_description,
@@ -142,13 +142,17 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
         _input(key, _indexer(reader, key), embedder, tagger.vocab, new)
         for key, embedder in embedders.items()
     ]
-    graph = EmissionGraph(tagger, [graph_embedder(*item) for item in embedders.items()])
-    write_onnx(graph, new / GRAPH)
+    of_words, graph = graphs_of(tagger)
+    graphs = {new / GRAPH: graph, **({} if of_words is None else {new / WORD_GRAPH: of_words})}
+    for path, own in graphs.items():
+        write_onnx(own, path)
     namespaces = [own["namespace"] for own in inputs if "namespace" in own]
     vocabularies = {own: vocabulary(own, tagger.vocab) for own in namespaces}
     write_packed(new / VOCABULARY, vocabularies)
     write_packed(new / WORD_RULES, word_rules(reader))
-    description = _description(archive, loaded, tagger, reader, inputs, parameters(graph))
+    description = _description(
+        archive, loaded, tagger, reader, inputs, sum(map(parameters, graphs.values()))
+    )
     _write_description(new, name, description)
 
     sentences = sample_sentences(loaded, next(iter(vocabularies.values()), [])[2:])
@@ -156,8 +160,13 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
     description["info"]["comparison"] = comparison
     if quantise is not None:
         before = _tags(Tagger.load(new, threads=1), sentences)
-        quantize_dynamic(new / GRAPH, new / "quantised", weight_type=QuantType.QInt8)
-        os.replace(new / "quantised", new / GRAPH)
+        for path, own in graphs.items():
+            # What is computed of a word is not to depend on those that it is computed with, as the
+            # range of activations does.
+            kinds = ["Gather"] if own is of_words else None
+            quantised = new / "quantised"
+            quantize_dynamic(path, quantised, kinds, weight_type=QuantType.QInt8)
+            os.replace(quantised, path)
         _write_description(new, name, description)
         after = _tags(Tagger.load(new, threads=1), sentences)
         changed = int(sum(a != b for a, b in zip(before, after, strict=True)))
@@ -253,7 +262,7 @@ def _kind(tagger: StructuredCrfTagger) -> str:
 
 
 def _write_description(new: Path, name: str, description: Dict[str, Any]) -> None:
-    description["info"]["graph_size"] = (new / GRAPH).stat().st_size
+    description["info"]["graph_size"] = sum(x.stat().st_size for x in new.glob("*.onnx"))
     if description["info"]["comparison"]:
         write_text(new / CARD, model_card(name, description["info"]))
     else:

@@ -1,8 +1,8 @@
-"""The part of a tagger that becomes an ONNX graph: from ids to emission scores."""
+"""The parts of a tagger that become ONNX graphs: from words to vectors, from these to scores."""
 
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import onnx
 import torch
@@ -19,18 +19,21 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from structkd_allennlp.modules.tagger_chain import Tagger
+from structkd_allennlp.serving.inputs import VECTORS
 
 _OPSET = 17
 
-OUTPUT = "scores"
+SCORES = "scores"
 
 _NOWHERE = -1e30
 """Added to what is not there, so that it is never the highest."""
 
+_Names = Dict[str, List[str]]
+
 
 class Embedder(torch.nn.Module):
     """
-    What stands in the graph for one of a tagger's embedders.
+    What stands in a graph for one of a tagger's embedders.
 
     # Attributes
 
@@ -38,51 +41,51 @@ class Embedder(torch.nn.Module):
         The names of its inputs, each with those of its dimensions.
     """
 
-    inputs: Dict[str, List[str]]
+    inputs: _Names
 
     def example(self, batch: int, length: int) -> List[Tensor]:
         """One tensor for each input."""
         raise NotImplementedError
 
 
-class WordEmbedder(Embedder):
-    """`NAME` `(batch, length)`: see `serving.inputs.WordInput`."""
+class TypeEmbedder(Embedder):
+    """Of words by themselves: `(words, size)`, whatever the sentences are that they are in."""
+
+    size: int
+
+    def example(self, batch: int, length: int) -> List[Tensor]:
+        return [torch.ones(5, dtype=torch.long)]
+
+
+class WordEmbedder(TypeEmbedder):
+    """`NAME` `(words,)`: see `serving.inputs.WordInput`."""
 
     def __init__(self, name: str, embedding: Embedding) -> None:
         super().__init__()
-        self.inputs = {name: ["batch", "length"]}
+        self.inputs = {name: ["words"]}
+        self.size = embedding.get_output_dim()
         self._embedding = embedding
 
-    def example(self, batch: int, length: int) -> List[Tensor]:
-        return [torch.ones(batch, length, dtype=torch.long)]
-
-    def forward(self, numbers: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, numbers: Tensor) -> Tensor:
         embedded: Tensor = self._embedding(numbers)
         return embedded
 
 
-class CharacterEmbedder(Embedder):
-    """
-    A convolution over the characters of all different words: see `serving.inputs.CharacterInput`.
-    """
+class CharacterEmbedder(TypeEmbedder):
+    """A convolution over characters: see `serving.inputs.CharacterInput`."""
 
     def __init__(self, name: str, encoder: TokenCharactersEncoder) -> None:
         super().__init__()
-        self.inputs = {
-            name: [f"{name}_words", f"{name}_characters"],
-            f"{name}_rows": ["batch", "length"],
-        }
+        self.inputs = {name: ["words", f"{name}_characters"]}
+        self.size = encoder.get_output_dim()
         self._embedding = encoder._embedding._module
         self._cnn: CnnEncoder = encoder._encoder._module
 
     def example(self, batch: int, length: int) -> List[Tensor]:
         longest = max(self._cnn._ngram_filter_sizes) + 4
-        return [
-            torch.ones(5, longest, dtype=torch.long),
-            torch.ones(batch, length, dtype=torch.long),
-        ]
+        return [torch.ones(5, longest, dtype=torch.long)]
 
-    def forward(self, characters: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, characters: Tensor) -> Tensor:
         # Shape: (words, characters, size)
         embedded = self._embedding(characters)
         padding = (characters == 0).to(embedded.dtype)
@@ -105,7 +108,7 @@ class CharacterEmbedder(Embedder):
         vectors = torch.cat(pooled, 1)
         if self._cnn.projection_layer is not None:
             vectors = self._cnn.projection_layer(vectors)
-        return vectors[rows]
+        return vectors
 
 
 class TransformerEmbedder(Embedder):
@@ -153,15 +156,60 @@ class TransformerEmbedder(Embedder):
         return sums.view(mask.size(0), mask.size(1), parts.size(1))
 
 
-class EmissionGraph(torch.nn.Module):
+class Graph(torch.nn.Module):
     """
-    A tagger from ids to emission scores.
+    What becomes a file.
+
+    # Attributes
+
+    inputs, outputs : `Dict[str, List[str]]`
+        The names of its arrays, each with those of its dimensions that differ by batch.
+    """
+
+    inputs: _Names
+    outputs: _Names
+
+    def example(self, batch: int, length: int) -> List[Tensor]:
+        """One tensor for each input."""
+        raise NotImplementedError
+
+
+class WordGraph(Graph):
+    """
+    From words to what is known of them by themselves.
+
+    # Parameters
+
+    embedders : `Sequence[TypeEmbedder]`
+    """
+
+    def __init__(self, embedders: Sequence[TypeEmbedder]) -> None:
+        super().__init__()
+        self._embedders = embedders
+        # So that their parameters are found.
+        self.parts = torch.nn.ModuleList(embedders)
+        self.inputs = {name: own for one in embedders for name, own in one.inputs.items()}
+        self.outputs = {VECTORS: ["words"]}
+        self.eval()
+
+    def example(self, batch: int, length: int) -> List[Tensor]:
+        return [array for one in self._embedders for array in one.example(batch, length)]
+
+    def forward(self, *arrays: Tensor) -> Tensor:
+        """`(words, size)`: the vectors of all embedders, one after the other."""
+        return torch.cat([one(x) for one, x in zip(self._embedders, arrays, strict=True)], -1)
+
+
+class EmissionGraph(Graph):
+    """
+    From sentences to emission scores.
 
     # Parameters
 
     tagger : `Tagger`
     embedders : `Sequence[Embedder]`
-        In the order in which the tagger concatenates their vectors.
+        In the order in which the tagger concatenates their vectors. Those of words by themselves
+        are given.
 
     # Raises
 
@@ -170,11 +218,30 @@ class EmissionGraph(torch.nn.Module):
 
     def __init__(self, tagger: Tagger, embedders: Sequence[Embedder]) -> None:
         super().__init__()
-        self.embedders = torch.nn.ModuleList(embedders)
+        # By embedder: its own graph, or else how much of the given vectors is its.
+        sizes = [one.size if isinstance(one, TypeEmbedder) else None for one in embedders]
+        self._sizes = [size for size in sizes if size is not None]
+        self._order = [size is None for size in sizes]
+        self._embedders = [one for one in embedders if not isinstance(one, TypeEmbedder)]
+        self.parts = torch.nn.ModuleList(self._embedders)
         self._rnn = rnn_of(tagger.encoder)
         self._feedforward = getattr(tagger, "_feedforward", None)
         self._projection = tagger.tag_projection_layer._module
+        self.inputs = {"mask": ["batch", "length"]}
+        if self._sizes:
+            self.inputs[VECTORS] = ["batch", "length"]
+        for one in self._embedders:
+            self.inputs.update(one.inputs)
+        self.outputs = {SCORES: ["batch", "length"]}
         self.eval()
+
+    def example(self, batch: int, length: int) -> List[Tensor]:
+        # Sorted, as PyTorch wants them.
+        lengths = torch.tensor([length] * (batch - 1) + [2])
+        arrays = [torch.arange(length) < lengths.unsqueeze(1)]
+        if self._sizes:
+            arrays.append(torch.ones(batch, length, sum(self._sizes)))
+        return arrays + [array for one in self._embedders for array in one.example(batch, length)]
 
     def forward(self, mask: Tensor, *arrays: Tensor) -> Tensor:
         """
@@ -183,20 +250,26 @@ class EmissionGraph(torch.nn.Module):
         mask : `Tensor`
             `(batch, length)`, bool.
         arrays : `Tensor`
-            What the embedders take, in order.
+            The vectors of words by themselves, `(batch, length, size)`, if any are, and what the
+            embedders take, in order.
 
         # Returns
 
         `Tensor`
             `(batch, length, labels)`; undefined where masked.
         """
-        vectors, first = [], 0
-        for embedder in self.embedders:
-            last = first + len(embedder.inputs)  # type: ignore[arg-type]
-            vectors.append(embedder(*arrays[first:last], mask=mask))
-            first = last
+        given = iter(arrays[0].split(self._sizes, -1)) if self._sizes else iter(())
+        first, own, vectors = int(bool(self._sizes)), iter(self._embedders), []
+        for here in self._order:
+            if here:
+                embedder = next(own)
+                last = first + len(embedder.inputs)
+                vectors.append(embedder(*arrays[first:last], mask=mask))
+                first = last
+            else:
+                vectors.append(next(given))
         # Shape: (batch, length, size)
-        hidden = torch.cat(vectors, -1) if len(vectors) > 1 else vectors[0]
+        hidden = torch.cat(vectors, -1) if any(self._order) else arrays[0]
         if self._rnn is not None:
             # The graph's operator takes sentences in any order.
             packed = pack_padded_sequence(hidden, mask.sum(1), batch_first=True)
@@ -205,6 +278,19 @@ class EmissionGraph(torch.nn.Module):
             hidden = self._feedforward(hidden)
         scores: Tensor = self._projection(hidden)
         return scores
+
+
+def graphs_of(tagger: Tagger) -> Tuple[Optional[WordGraph], EmissionGraph]:
+    """
+    The former where anything is known of words by themselves.
+
+    # Raises
+
+    `ConfigurationError` for parts of a tagger that have no form here.
+    """
+    embedders = [graph_embedder(*item) for item in embedders_of(tagger).items()]
+    by_type = [one for one in embedders if isinstance(one, TypeEmbedder)]
+    return WordGraph(by_type) if by_type else None, EmissionGraph(tagger, embedders)
 
 
 def rnn_of(encoder: torch.nn.Module) -> Any:
@@ -254,27 +340,18 @@ def graph_embedder(name: str, embedder: torch.nn.Module) -> Embedder:
     )
 
 
-def write_onnx(graph: EmissionGraph, path: Path) -> None:
+def write_onnx(graph: Graph, path: Path) -> None:
     """Writes the graph with batch, length and all sizes of inputs left open, and checks it."""
-    batch, length = 3, 5
-    # Sorted, as PyTorch wants them.
-    lengths = torch.tensor([length, length - 1, 2])
-    arrays = [torch.arange(length) < lengths.unsqueeze(1)]
-    dimensions: Dict[str, List[str]] = {"mask": ["batch", "length"]}
-    for embedder in graph.embedders:
-        assert isinstance(embedder, Embedder)
-        arrays += embedder.example(batch, length)
-        dimensions.update(embedder.inputs)
-    dimensions[OUTPUT] = ["batch", "length"]
+    dimensions = {**graph.inputs, **graph.outputs}
     with torch.no_grad(), warnings.catch_warnings():
         # Of shapes that are fixed in PyTorch's own modules, and of the exporter's age.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
-            tuple(arrays),
+            tuple(graph.example(batch=3, length=5)),
             path,
-            input_names=[name for name in dimensions if name != OUTPUT],
-            output_names=[OUTPUT],
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
             dynamic_axes={name: dict(enumerate(own)) for name, own in dimensions.items()},
             opset_version=_OPSET,
             dynamo=False,
@@ -282,5 +359,5 @@ def write_onnx(graph: EmissionGraph, path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
-def parameters(graph: EmissionGraph) -> int:
+def parameters(graph: Graph) -> int:
     return sum(parameter.numel() for parameter in graph.parameters())
