@@ -133,6 +133,13 @@ local parts(task) = {
       own.distilled('text_posterior', posterior, text),
       own.distilled('text_one_teacher', structural, text, teachers='ensemble/1'),
       own.distilled('text_monolingual', structural, text, teachers='monolingual'),
+      // The words of raw text are in its vocabulary, too, if they are seen four times.
+      own.distilled('text_vocabulary', structural, text) + {
+        config+: {
+          test_data_path: [task.train, text.changes.train_data_path[1]],
+          vocabulary+: { min_count: { tokens: 4 } },
+        },
+      },
     ] + (
       if task.text_languages == [] then [] else [
         own.distilled('text_zero_shot', structural, own.with_text(own.all, task.text_languages)),
