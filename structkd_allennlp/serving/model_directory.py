@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Dict, NamedTuple
 
+import orjson
+
 from structkd_allennlp.common.files import read_json, write_bytes
 
 FORMAT = 3
@@ -73,7 +75,7 @@ class ModelDirectory(NamedTuple):
 
 
 def read_packed(path: Path) -> Any:
-    return json.loads(gzip.decompress(path.read_bytes()))
+    return orjson.loads(gzip.decompress(path.read_bytes()))
 
 
 def write_packed(path: Path, value: Any) -> None:
