@@ -156,22 +156,17 @@ class TransformerEmbedder(Embedder):
         return sums.view(mask.size(0), mask.size(1), parts.size(1))
 
 
-class Graph(torch.nn.Module):
+class Graph(Embedder):
     """
     What becomes a file.
 
     # Attributes
 
-    inputs, outputs : `Dict[str, List[str]]`
-        The names of its arrays, each with those of its dimensions that differ by batch.
+    outputs : `Dict[str, List[str]]`
+        As `inputs`; of dimensions that are always the same there is no name.
     """
 
-    inputs: _Names
     outputs: _Names
-
-    def example(self, batch: int, length: int) -> List[Tensor]:
-        """One tensor for each input."""
-        raise NotImplementedError
 
 
 class WordGraph(Graph):
@@ -186,7 +181,6 @@ class WordGraph(Graph):
     def __init__(self, embedders: Sequence[TypeEmbedder]) -> None:
         super().__init__()
         self._embedders = embedders
-        # So that their parameters are found.
         self.parts = torch.nn.ModuleList(embedders)
         self.inputs = {name: own for one in embedders for name, own in one.inputs.items()}
         self.outputs = {VECTORS: ["words"]}
@@ -218,11 +212,10 @@ class EmissionGraph(Graph):
 
     def __init__(self, tagger: Tagger, embedders: Sequence[Embedder]) -> None:
         super().__init__()
-        # By embedder: its own graph, or else how much of the given vectors is its.
-        sizes = [one.size if isinstance(one, TypeEmbedder) else None for one in embedders]
-        self._sizes = [size for size in sizes if size is not None]
-        self._order = [size is None for size in sizes]
-        self._embedders = [one for one in embedders if not isinstance(one, TypeEmbedder)]
+        self._sizes = [one.size for one in embedders if isinstance(one, TypeEmbedder)]
+        # `None` is for vectors that are given.
+        self._order = [None if isinstance(one, TypeEmbedder) else one for one in embedders]
+        self._embedders = [one for one in self._order if one is not None]
         self.parts = torch.nn.ModuleList(self._embedders)
         self._rnn = rnn_of(tagger.encoder)
         self._feedforward = getattr(tagger, "_feedforward", None)
@@ -258,18 +251,17 @@ class EmissionGraph(Graph):
         `Tensor`
             `(batch, length, labels)`; undefined where masked.
         """
-        given = iter(arrays[0].split(self._sizes, -1)) if self._sizes else iter(())
-        first, own, vectors = int(bool(self._sizes)), iter(self._embedders), []
-        for here in self._order:
-            if here:
-                embedder = next(own)
-                last = first + len(embedder.inputs)
-                vectors.append(embedder(*arrays[first:last], mask=mask))
-                first = last
-            else:
-                vectors.append(next(given))
+        rest, vectors = list(arrays), []
         # Shape: (batch, length, size)
-        hidden = torch.cat(vectors, -1) if any(self._order) else arrays[0]
+        hidden = rest.pop(0) if self._sizes else None
+        if hidden is None or self._embedders:
+            given = [] if hidden is None else list(hidden.split(self._sizes, -1))
+            for one in self._order:
+                if one is None:
+                    vectors.append(given.pop(0))
+                else:
+                    vectors.append(one(*(rest.pop(0) for _ in one.inputs), mask=mask))
+            hidden = torch.cat(vectors, -1)
         if self._rnn is not None:
             # The graph's operator takes sentences in any order.
             packed = pack_padded_sequence(hidden, mask.sum(1), batch_first=True)
