@@ -59,19 +59,19 @@ class Tagged(NamedTuple):
     # Parameters
 
     place : `Place`
-    text : `str`
+    content : `bytes`
         What is to be written.
     error : `str`, optional
         Why it is only a message.
     """
 
     place: Place
-    text: str
+    content: bytes
     error: Optional[str]
 
 
-Rendered = Tuple[str, Optional[str]]
-"""The text and the error of a record."""
+Rendered = Tuple[bytes, Optional[str]]
+"""The content and the error of a record."""
 
 Batch = Tuple[List[int], "Future[List[Rendered]]"]
 """Numbers of records in a window, and what comes of them."""

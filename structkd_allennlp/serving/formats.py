@@ -65,13 +65,13 @@ class Reader(Protocol):
 class Writer(Protocol):
     """Is sent to other processes."""
 
-    def write(self, record: Record, result: Optional[Result]) -> str:
+    def write(self, record: Record, result: Optional[Result]) -> bytes:
         """
-        A record tagged; without a result, of what holds no sentence. Raises `InputError` for what
-        the format cannot hold.
+        A record tagged, in UTF-8; without a result, of what holds no sentence. Raises `InputError`
+        for what the format cannot hold.
         """
 
-    def write_error(self, message: str) -> str:
+    def write_error(self, message: str) -> bytes:
         """What stands in the place of a record that cannot be tagged."""
 
 
@@ -100,12 +100,11 @@ class JsonLines:
                     error = str(problem)
             yield Record(number, [text], request, error=error)
 
-    def write(self, record: Record, result: Optional[Result]) -> str:
-        return "" if result is None else orjson.dumps(result).decode() + "\n"
+    def write(self, record: Record, result: Optional[Result]) -> bytes:
+        return b"" if result is None else orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE)
 
-    def write_error(self, message: str) -> str:
-        # Which may quote what is no UTF-8.
-        return json.dumps({"error": message}, ensure_ascii=False) + "\n"
+    def write_error(self, message: str) -> bytes:
+        return _utf_8(json.dumps({"error": message}, ensure_ascii=False) + "\n")
 
 
 class Conll:
@@ -177,7 +176,7 @@ class Conll:
                 return first._replace(error=problem)
         return None
 
-    def write(self, record: Record, result: Optional[Result]) -> str:
+    def write(self, record: Record, result: Optional[Result]) -> bytes:
         words, tags = _words_and_tags(result)
         if record.columns == CONLL:
             lines = list(record.lines)
@@ -187,7 +186,7 @@ class Conll:
             pairs = zip(words, tags, strict=True)
             lines = [f"{_cell(word)}\t{_cell(tag)}" for word, tag in pairs]
             lines += [""] * (result is not None)
-        return "".join(f"{line}\n" for line in lines)
+        return _utf_8("".join(f"{line}\n" for line in lines))
 
     def _filled(self, line: str, tag: str) -> str:
         # Columns at even places, what separates them at odd ones.
@@ -199,8 +198,8 @@ class Conll:
         cells[2 * (column % columns)] = tag
         return "".join(cells)
 
-    def write_error(self, message: str) -> str:
-        return f"{self.comment or '#'} error = {_one_line(message)}\n\n"
+    def write_error(self, message: str) -> bytes:
+        return _utf_8(f"{self.comment or '#'} error = {_one_line(message)}\n\n")
 
 
 class Conllu:
@@ -264,7 +263,7 @@ class Conllu:
             )
         return None
 
-    def write(self, record: Record, result: Optional[Result]) -> str:
+    def write(self, record: Record, result: Optional[Result]) -> bytes:
         words, tags = _words_and_tags(result)
         lines, rows = list(record.lines), record.rows
         if record.columns != CONLLU:
@@ -277,10 +276,10 @@ class Conllu:
             columns = lines[row].split("\t")
             columns[self.tag_column] = _cell(tag, "\t\r\n")
             lines[row] = "\t".join(columns)
-        return "".join(f"{line}\n" for line in lines)
+        return _utf_8("".join(f"{line}\n" for line in lines))
 
-    def write_error(self, message: str) -> str:
-        return f"# error = {_one_line(message)}\n\n"
+    def write_error(self, message: str) -> bytes:
+        return _utf_8(f"# error = {_one_line(message)}\n\n")
 
 
 class Terminal:
@@ -298,17 +297,17 @@ class Terminal:
         self.width = width
         self.colour = colour
 
-    def write(self, record: Record, result: Optional[Result]) -> str:
+    def write(self, record: Record, result: Optional[Result]) -> bytes:
         if result is None:
-            return ""
+            return b""
         console = self._console()
         print_sentence(console, result)
-        return console.file.getvalue()  # type: ignore[attr-defined]
+        return _utf_8(console.file.getvalue())  # type: ignore[attr-defined]
 
-    def write_error(self, message: str) -> str:
+    def write_error(self, message: str) -> bytes:
         console = self._console()
         console.print(message, style="red", markup=False, highlight=False)
-        return console.file.getvalue() + "\n"  # type: ignore[attr-defined]
+        return _utf_8(console.file.getvalue() + "\n")  # type: ignore[attr-defined]
 
     def _console(self) -> Console:
         return Console(
@@ -352,3 +351,8 @@ def _cell(value: str, forbidden: str = " \t\r\n") -> str:
 
 def _one_line(message: str) -> str:
     return " ".join(message.split())
+
+
+def _utf_8(text: str) -> bytes:
+    # A message may quote what is none.
+    return text.encode("utf-8", "backslashreplace")

@@ -67,7 +67,7 @@ class StandardOutput:
         return places
 
     def write(self, window: Sequence[Tagged]) -> None:
-        sys.stdout.buffer.write(encoded(window))
+        sys.stdout.buffer.write(content_of(window))
         sys.stdout.buffer.flush()
         self._bad.add(window)
 
@@ -159,7 +159,7 @@ class OutputFile:
         yield from places
 
     def write(self, window: Sequence[Tagged]) -> None:
-        content = encoded(window)
+        content = content_of(window)
         # A member of its own for each window, so that there is a whole file after each.
         self._file.write(gzip.compress(content) if self._path.suffix == ".gz" else content)
         self._file.flush()
@@ -194,9 +194,8 @@ class OutputFile:
         return 0 if self._found is None else self._found["records"]
 
 
-def encoded(window: Iterable[Tagged]) -> bytes:
-    """What is to be written of them."""
-    return "".join(tagged.text for tagged in window).encode("utf-8", "backslashreplace")
+def content_of(window: Iterable[Tagged]) -> bytes:
+    return b"".join(tagged.content for tagged in window)
 
 
 def lines_of(errors: Iterable[Tagged]) -> bytes:

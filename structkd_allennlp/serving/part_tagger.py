@@ -13,7 +13,7 @@ from structkd_allennlp.serving.file_systems import OutputDirectory
 from structkd_allennlp.serving.formats import Reader, Writer
 from structkd_allennlp.serving.input_files import InputError
 from structkd_allennlp.serving.outcomes import Asked
-from structkd_allennlp.serving.output import encoded, lines_of
+from structkd_allennlp.serving.output import content_of, lines_of
 from structkd_allennlp.serving.parquet import PARQUET, ParquetStream
 from structkd_allennlp.serving.parts import Piece
 from structkd_allennlp.serving.tagger import Tagger
@@ -200,7 +200,7 @@ class PartTagger:
                         f"{errors[0].error}\nSay --skip-errors, and the same command goes on. A "
                         "file that is mended is another one, for another --output"
                     )
-                stream.write(encoded(window))
+                stream.write(content_of(window))
                 if errors and job.bad is not None:
                     if bad is None:
                         bad = rest.enter_context(OutputDirectory(job.bad).writing(f"{name}.txt"))
