@@ -20,8 +20,9 @@ def made(tmp_path_factory):
     for name in ALL:
         directory = root / "docs/results" / name
         directory.mkdir(parents=True)
-        for file in (RESULTS / name).glob("*.json*"):
-            shutil.copy(file, directory)
+        for pattern in ("*.json*", "*.npz"):
+            for file in (RESULTS / name).glob(pattern):
+                shutil.copy(file, directory)
     spec = importlib.util.spec_from_file_location("script", "scripts/results_reports.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

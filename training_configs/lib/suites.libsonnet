@@ -1,6 +1,6 @@
 // Given labels in several languages and raw text: which small tagger is best? The comparisons on real
 // corpora, for `allennlp distillation-suite`. Everybody has the same labels; all students have the same
-// architecture, vocabulary and number of parameters.
+// architecture, vocabulary and number of parameters, but for `text_vocabulary`, which says so.
 
 local runs = import 'runs.libsonnet';
 local taggers = import 'taggers.libsonnet';
