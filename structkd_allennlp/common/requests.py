@@ -96,15 +96,15 @@ def _text(sentence: Any) -> str:
 def _words(words: Any) -> List[str]:
     try:
         # Which refuses what is not a string, too, in a fraction of the time.
-        text = " ".join(words) if isinstance(words, list) and words else None
+        text = " ".join(words) if isinstance(words, list) else None
     except TypeError:
         text = None
-    if words != [] and (text is None or not all(words)):
+    if text is None or not all(words):
         raise RequestError(
             f'"words" must be a list of non-empty strings, not {quoted(words)}. A sentence that '
             'starts with a bracket must be written as {"sentence": "[..."}'
         )
-    _check_is_text(text or "")
+    _check_is_text(text)
     return words
 
 

@@ -169,15 +169,22 @@ def _counts(runs: Iterable[Run], directory: Path) -> Parts:
     for run in runs:
         for language, counts in sentences.of(run).items():
             others = found.setdefault(language, {})
-            # The last count, of gold spans or of tokens, does not depend on the model.
             for other in list(others.values())[:1]:
-                if not np.array_equal(counts[:, -1], other[:, -1]):
-                    raise ConfigurationError(
-                        f"{run['directory']} was evaluated on other {language} sentences than "
-                        f"another run: delete its {COUNTS_NAME} and run the suite again"
-                    )
+                check_same_sentences(run, language, counts, other)
             others[run_key(run)] = counts
     return found
+
+
+def check_same_sentences(run: Run, language: str, own: np.ndarray, other: np.ndarray) -> None:
+    """
+    By the last of their counts, of gold spans or of tokens, which does not depend on the model.
+    Raises `ConfigurationError` if that is not the same.
+    """
+    if not np.array_equal(own[:, -1], other[:, -1]):
+        raise ConfigurationError(
+            f"{run['directory']} was evaluated on other {language} sentences than another run: "
+            f"delete its {COUNTS_NAME} and run the suite again"
+        )
 
 
 def _resampled(

@@ -1,22 +1,19 @@
 """Whether the probabilities of the rows of a suite really differ."""
 
 from pathlib import Path
-from typing import Dict, List, Sequence
-
-import numpy as np
-from allennlp.common.checks import ConfigurationError
+from typing import Dict, List
 
 from structkd_allennlp.common.files import read_json
-from structkd_allennlp.suite.comparison import Comparison, Run
+from structkd_allennlp.suite.comparison import Comparison
 from structkd_allennlp.suite.contrasts import (
     ContrastStatistics,
+    check_same_sentences,
     correct,
     differences,
     run_key,
     runs_of,
 )
 from structkd_allennlp.suite.contrasts import Parts as PartsOfRuns
-from structkd_allennlp.suite.files import COUNTS_NAME
 from structkd_allennlp.suite.probabilities import TESTED, Probabilities, comparison_by
 from structkd_allennlp.suite.probability_parts import FIGURES, Parts, ProbabilityParts
 
@@ -58,7 +55,9 @@ def probability_contrasts_of(
     for run in runs_of(comparison, contrasts):
         own = parts.of(run)
         if own is not None:
-            _check_same_sentences(run, own, list(by_run.values()))
+            other = next(iter(by_run.values()), own)
+            for language, of_run in own["token_brier"].items():
+                check_same_sentences(run, language, of_run, other["token_brier"][language])
             by_run[run["directory"]] = own
     kept = directory / PROBABILITY_CONTRASTS_NAME
     if not by_run:
@@ -87,14 +86,3 @@ def probability_contrasts_of(
             )
     correct([one for contrasts in found.values() for one in contrasts])
     return found
-
-
-def _check_same_sentences(run: Run, own: Parts, others: Sequence[Parts]) -> None:
-    for other in others[:1]:
-        for language, parts in own["token_brier"].items():
-            # The last are the tokens, whatever the model.
-            if not np.array_equal(parts[:, -1], other["token_brier"][language][:, -1]):
-                raise ConfigurationError(
-                    f"{run['directory']} was evaluated on other {language} sentences than another "
-                    f"run: delete its {COUNTS_NAME} and run the suite again"
-                )

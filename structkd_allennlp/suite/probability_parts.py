@@ -64,10 +64,11 @@ class ProbabilityParts:
         """
         name = run["directory"]
         if name not in self._found:
-            self._found[name] = self._from_record(run)
+            found = self._from_record(run)
             # The file knows nothing of a run that has been evaluated since.
-            if not (self._directory / name / COUNTS_NAME).exists():
-                self._found[name] = self._found[name] or self._together.get(name)
+            if found is None and not (self._directory / name / COUNTS_NAME).exists():
+                found = self._together.get(name)
+            self._found[name] = found
         return self._found[name]
 
     def keep_together(self, runs: Iterable[Run]) -> None:
@@ -78,7 +79,7 @@ class ProbabilityParts:
         arrays: Dict[str, Any] = {_RUNS: np.array(list(found))}
         for figure in FIGURES:
             for language in next(iter(found.values()))[figure]:
-                # Runs last, as what does not depend on the model takes no room beside itself.
+                # By quantity and run: what does not depend on the model packs well that way.
                 every = np.stack([own[figure][language].T for own in found.values()], axis=1)
                 arrays[f"{figure}/{language}"] = every
         file = io.BytesIO()

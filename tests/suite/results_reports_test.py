@@ -14,23 +14,21 @@ ALL, SUITES = (
 )
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    root = tmp_path_factory.mktemp("root")
-    for name in ALL:
-        directory = root / "docs/results" / name
-        directory.mkdir(parents=True)
-        for pattern in ("*.json*", "*.npz"):
-            for file in (RESULTS / name).glob(pattern):
-                shutil.copy(file, directory)
+@pytest.fixture
+def made(name, tmp_path, monkeypatch):
+    """Where the script has found this suite alone."""
+    directory = tmp_path / "docs/results" / name
+    directory.mkdir(parents=True)
+    for pattern in ("*.json*", "*.npz"):
+        for file in (RESULTS / name).glob(pattern):
+            shutil.copy(file, directory)
     spec = importlib.util.spec_from_file_location("script", "scripts/results_reports.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(script, "ROOT", root)
-        patch.setattr(sys, "argv", ["results_reports.py"])
-        script.main()
-    return root / "docs/results"
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["results_reports.py"])
+    script.main()
+    return tmp_path / "docs/results"
 
 
 @pytest.mark.parametrize("name", SUITES)

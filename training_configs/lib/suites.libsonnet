@@ -37,7 +37,7 @@ local parts(task) = {
     changes: {
       dataset_reader+: { unlabelled_reader: { type: 'unlabelled_text', max_instances: task.text } },
       train_data_path: [own.train, {
-        unlabelled: task.raw + ['%s=data/text/%s.txt' % [l, l] for l in languages],
+        unlabelled: [task.raw] + ['%s=data/text/%s.txt' % [l, l] for l in languages],
       }],
     },
   },
@@ -85,7 +85,7 @@ local parts(task) = {
 
 {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
-  // student (its size), members (of an ensemble), teacher_epochs, raw (patterns of files of raw text), text
+  // student (its size), members (of an ensemble), teacher_epochs, raw (files of raw text, a pattern), text
   // (how many sentences of it in each language), text_languages (beside those trained on) and text_epochs;
   // seeds, if not five.
   //

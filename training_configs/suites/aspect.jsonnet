@@ -13,7 +13,7 @@ suites.suite(tasks.aspect {
   zero_shot: {},
   epochs: 12,
   teacher_epochs: 6,
-  raw: ['data/text/{language}.txt'],
+  raw: 'data/text/{language}.txt',
   text: 4000,
   text_languages: [],
   text_epochs: 6,

@@ -14,7 +14,7 @@ suites.suite(tasks.conll2002 {
   zero_shot: {},
   epochs: 12,
   teacher_epochs: 8,
-  raw: ['data/unlabelled/conll2002/{language}.txt'],
+  raw: 'data/unlabelled/conll2002/{language}.txt',
   text: 10000,
   text_languages: [],
   text_epochs: 6,

@@ -15,7 +15,7 @@ suites.suite(tasks.ud {
   zero_shot: { [l]: 'data/ud/zero_shot/%s/test.conllu' % l for l in ['gl', 'nn', 'hr'] },
   epochs: 12,
   teacher_epochs: 8,
-  raw: ['data/text/{language}.txt'],
+  raw: 'data/text/{language}.txt',
   text: 5000,
   text_languages: ['gl', 'nn', 'hr'],
   text_epochs: 8,

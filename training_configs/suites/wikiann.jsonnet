@@ -15,7 +15,7 @@ suites.suite(tasks.wikiann {
   zero_shot: { pt: 'data/wikiann/zero_shot/pt/test' },
   epochs: 12,
   teacher_epochs: 8,
-  raw: ['data/unlabelled/wikiann/{language}.txt'],
+  raw: 'data/unlabelled/wikiann/{language}.txt',
   text: 15000,
   text_languages: ['pt'],
   text_epochs: 6,

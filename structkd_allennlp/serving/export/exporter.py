@@ -51,7 +51,6 @@ from structkd_allennlp.serving.model_directory import (
     CARD,
     DESCRIPTION,
     FORMAT,
-    GRAPH,
     VOCABULARY,
     WORD_GRAPH,
     WORD_RULES,
@@ -142,10 +141,9 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
         _input(key, _indexer(reader, key), embedder, tagger.vocab, new)
         for key, embedder in embedders.items()
     ]
-    of_words, graph = graphs_of(tagger)
-    graphs = {new / GRAPH: graph, **({} if of_words is None else {new / WORD_GRAPH: of_words})}
-    for path, own in graphs.items():
-        write_onnx(own, path)
+    graphs = graphs_of(tagger)
+    for file, graph in graphs.items():
+        write_onnx(graph, new / file)
     namespaces = [own["namespace"] for own in inputs if "namespace" in own]
     vocabularies = {own: vocabulary(own, tagger.vocab) for own in namespaces}
     write_packed(new / VOCABULARY, vocabularies)
@@ -160,13 +158,13 @@ def _export(archive: str, new: Path, name: str, quantise: Optional[str]) -> Expo
     description["info"]["comparison"] = comparison
     if quantise is not None:
         before = _tags(Tagger.load(new, threads=1), sentences)
-        for path, own in graphs.items():
+        for file in graphs:
             # What is computed of a word is not to depend on those that it is computed with, as the
             # range of activations does.
-            kinds = ["Gather"] if own is of_words else None
+            kinds = ["Gather"] if file == WORD_GRAPH else None
             quantised = new / "quantised"
-            quantize_dynamic(path, quantised, kinds, weight_type=QuantType.QInt8)
-            os.replace(quantised, path)
+            quantize_dynamic(new / file, quantised, kinds, weight_type=QuantType.QInt8)
+            os.replace(quantised, new / file)
         _write_description(new, name, description)
         after = _tags(Tagger.load(new, threads=1), sentences)
         changed = int(sum(a != b for a, b in zip(before, after, strict=True)))

@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence
 
 import onnx
 import torch
@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from structkd_allennlp.modules.tagger_chain import Tagger
 from structkd_allennlp.serving.inputs import VECTORS
+from structkd_allennlp.serving.model_directory import GRAPH, WORD_GRAPH
 
 _OPSET = 17
 
@@ -272,9 +273,9 @@ class EmissionGraph(Graph):
         return scores
 
 
-def graphs_of(tagger: Tagger) -> Tuple[Optional[WordGraph], EmissionGraph]:
+def graphs_of(tagger: Tagger) -> Dict[str, Graph]:
     """
-    The former where anything is known of words by themselves.
+    By the name of the file. There is one of words where anything is known of them by themselves.
 
     # Raises
 
@@ -282,7 +283,8 @@ def graphs_of(tagger: Tagger) -> Tuple[Optional[WordGraph], EmissionGraph]:
     """
     embedders = [graph_embedder(*item) for item in embedders_of(tagger).items()]
     by_type = [one for one in embedders if isinstance(one, TypeEmbedder)]
-    return WordGraph(by_type) if by_type else None, EmissionGraph(tagger, embedders)
+    graphs: Dict[str, Graph] = {GRAPH: EmissionGraph(tagger, embedders)}
+    return {**graphs, WORD_GRAPH: WordGraph(by_type)} if by_type else graphs
 
 
 def rnn_of(encoder: torch.nn.Module) -> Any:
