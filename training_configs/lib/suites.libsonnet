@@ -1,6 +1,6 @@
 // Given labels in several languages and raw text: which small tagger is best? The comparisons on real
 // corpora, for `allennlp distillation-suite`. Everybody has the same labels; all students have the same
-// architecture, vocabulary and number of parameters, but for `text_vocabulary`, which says so.
+// architecture, vocabulary and number of parameters.
 
 local runs = import 'runs.libsonnet';
 local taggers = import 'taggers.libsonnet';
@@ -117,7 +117,6 @@ local parts(task) = {
 
       // On labelled text alone.
       own.distilled('token_kd', { type: 'emission' }, teachers='softmax', tagger=own.softmax_student),
-      own.distilled('weaker_teachers', posterior, teachers='softmax'),
       own.distilled('emission', { type: 'emission' }),
       own.distilled('top_k', top_k(1)),
       own.distilled('weighted_top_k', weighted_top_k(10)),
@@ -133,13 +132,6 @@ local parts(task) = {
       own.distilled('text_posterior', posterior, text),
       own.distilled('text_one_teacher', structural, text, teachers='ensemble/1'),
       own.distilled('text_monolingual', structural, text, teachers='monolingual'),
-      // The words of raw text are in its vocabulary, too, if they are seen four times.
-      own.distilled('text_vocabulary', structural, text) + {
-        config+: {
-          test_data_path: [task.train, text.changes.train_data_path[1]],
-          vocabulary+: { min_count: { tokens: 4 } },
-        },
-      },
     ] + (
       if task.text_languages == [] then [] else [
         own.distilled('text_zero_shot', structural, own.with_text(own.all, task.text_languages)),
