@@ -13,6 +13,7 @@ import pytest
 import torch
 from allennlp.commands.train import TrainModel, train_model_from_args
 from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import prepare_environment
 from allennlp.data import DatasetReader
 from allennlp.models.archival import archive_model
@@ -36,6 +37,7 @@ TRANSFORMER = sorted(FOLDER.glob("transformer/*.jsonnet"))
 PAPER = sorted(FOLDER.glob("paper/*.jsonnet"))
 # These train by several processes.
 DISTRIBUTED = sorted(FOLDER.glob("distributed/*.jsonnet"))
+ENCODERS = FOLDER / "suites/encoders.jsonnet"
 ABLATIONS = FOLDER / "suites/ablations.jsonnet"
 FEW_LABELS = FOLDER / "suites/few_labels.jsonnet"
 # The corpora that a checkout cannot hold.
@@ -141,7 +143,8 @@ def test_the_comments_name_commands_that_parse(config):
     assert not text.startswith("//   allennlp"), "what it is comes first"
     (first, *others), _ = comments_of(config)
     assert not first.overrides
-    variables = {"TASK", "ENCODER"} if config in TRANSFORMER + PAPER + STUDIES else set()
+    encoders = [*TRANSFORMER, *PAPER, *STUDIES, ENCODERS]
+    variables = {"TASK", "ENCODER"} if config in encoders else set()
     if config == ABLATIONS:
         variables = {"TASK"}
     if config == FEW_LABELS:
@@ -164,8 +167,8 @@ def test_the_comments_name_commands_that_parse(config):
 
 
 def test_no_two_commands_train_in_one_directory():
-    # Ablations go on with what a task's own suite has run.
-    configs = [config for config in ALL if config != ABLATIONS]
+    # These go on with what a task's own suite has run.
+    configs = [config for config in ALL if config not in (ABLATIONS, ENCODERS)]
     commands = [args for config in configs for args in comments_of(config)[0]]
     places = [x.serialization_dir for x in commands if hasattr(x, "serialization_dir")]
     assert len(places) == len(set(places)) >= len(configs)
@@ -354,12 +357,29 @@ def test_comparisons_are_fair(task, monkeypatch):
     assert main.teachers.items() <= suite.teachers.items()
     check_fairness(task, suite.rows, "")
     check_ensemble(main)
+    check_encoders(task, main, monkeypatch)
     for percentage, part in (("10", "#fold=1of10"), ("1", "#fold=1of100")):
         monkeypatch.setenv("PERCENTAGE", percentage)
         few = Suite.from_file(str(FEW_LABELS))
         check_fairness(task, [main.rows[0], *few.rows], part)
         assert [row.name for row in few.rows] == [row.name for row in main.rows]
         check_ensemble(few)
+
+
+def check_encoders(task, main, monkeypatch):
+    """The same comparison, and students that have one teacher more, of the same labels."""
+    monkeypatch.setenv("ENCODER", "no/encoder")
+    with pytest.raises(ConfigurationError, match="no/encoder does not exist: pre-train it"):
+        Suite.from_file(str(ENCODERS))
+    monkeypatch.setenv("ENCODER", "fixtures/tiny_mbert")
+    suite = Suite.from_file(str(ENCODERS))
+    assert suite.rows[: len(main.rows)] == main.rows
+    assert main.teachers.items() <= suite.teachers.items()
+    check_fairness(task, suite.rows, "")
+    baseline = main.rows[0].config
+    config = suite.teachers["encoder"]["config"]
+    assert config["train_data_path"] == baseline["train_data_path"]
+    assert config["validation_data_path"] == baseline["validation_data_path"]
 
 
 def check_ensemble(suite):
@@ -403,6 +423,7 @@ def test_suites_can_be_run(suite, monkeypatch):
     """As far as that can be told without training; their test files are there."""
     monkeypatch.setenv("TASK", "aspect")
     monkeypatch.setenv("PERCENTAGE", "10")
+    monkeypatch.setenv("ENCODER", "fixtures/tiny_mbert")
     assert Suite.from_file(str(suite)).rows
 
 

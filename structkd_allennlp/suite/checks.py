@@ -194,14 +194,7 @@ def check_row(
     models = [part_name(x, part) for x, group in parsed.items() for part in group.model_names]
     _check_start(key, row, models, seeds)
     if row.teachers is not None:
-        if row.teachers not in (*teachers, *seeds):
-            refuse(
-                f"{key}.teachers",
-                row.teachers,
-                f'name one of the groups in "teachers", {teachers}, or a row above, {list(seeds)}',
-            )
-        if row.teachers not in teachers:
-            _check_same_seeds(key, row, row.teachers, seeds)
+        _check_teachers(key, row, parsed, teachers, seeds)
         if type_ != "structure_kd":
             refuse(
                 f"{key}.config.model.type",
@@ -215,6 +208,36 @@ def check_row(
             'say which teachers it learns from: add "teachers", one of '
             f"{[*teachers, *seeds]}, to the row",
         )
+
+
+def _check_teachers(
+    key: str,
+    row: Row,
+    groups: Mapping[str, TeacherGroup],
+    teachers: List[str],
+    seeds: Mapping[str, List[int]],
+) -> None:
+    """`teachers` of groups, and `seeds` of rows."""
+    names, place = row.teacher_names, f"{key}.teachers"
+    check_type(place, names, List[str])
+    if not names or len(set(names)) < len(names):
+        refuse(place, names, "name one or more of the teachers, each once")
+    for name in names:
+        if name not in (*teachers, *seeds):
+            refuse(
+                place,
+                name,
+                f'name one of the groups in "teachers", {teachers}, or a row above, {list(seeds)}',
+            )
+        if name not in teachers:
+            _check_same_seeds(key, row, name, seeds)
+        elif len(names) > 1 and name in groups and groups[name].is_cross_fitted:
+            refuse(
+                place,
+                name,
+                "who of them teaches a sentence depends on which have seen it, so cross-fitted "
+                "teachers teach alone",
+            )
 
 
 def _check_same_seeds(key: str, row: Row, name: str, seeds: Mapping[str, List[int]]) -> None:

@@ -86,6 +86,10 @@ class TeacherGroup:
             self._teachers = own
 
     @property
+    def is_cross_fitted(self) -> bool:
+        return any(isinstance(x, dict) and "folds" in x for x in self._teachers.values())
+
+    @property
     def model_names(self) -> List[str]:
         """Of its models, whatever the seed."""
         return [model.name for model in self._models(None)]
@@ -127,6 +131,28 @@ class TeacherGroup:
                 index = None if configs == [teacher] else i
                 models.append(TeacherModel(config, language, index, seed))
         return models
+
+
+def together(teachers: Sequence[Any]) -> Any:
+    """
+    One ensemble of several `teachers` of a `structure_kd`, none of which are cross-fitted; where
+    some of them are by language, one of each language.
+    """
+    if len(teachers) == 1:
+        return teachers[0]
+    by_language = [own for own in teachers if isinstance(own, dict)]
+    if not by_language:
+        return [one for own in teachers for one in (own if isinstance(own, list) else [own])]
+    return {
+        language: together(
+            [
+                own[language] if isinstance(own, dict) else own
+                for own in teachers
+                if not isinstance(own, dict) or language in own
+            ]
+        )
+        for language in dict.fromkeys(language for own in by_language for language in own)
+    }
 
 
 def part_name(group: str, part: str) -> str:

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from structkd_allennlp.data.corpus_paths import file_of
-from structkd_allennlp.suite.groups import TeacherGroup, TeacherModel, part_name, teachers_seed
+from structkd_allennlp.suite.groups import (
+    TeacherGroup,
+    TeacherModel,
+    part_name,
+    teachers_seed,
+    together,
+)
 from structkd_allennlp.suite.jobs import Entry, Step, TargetsJob, TrainJob
 from structkd_allennlp.suite.rows import Config, Row, with_seed, with_source
 from structkd_allennlp.suite.specification import Suite
@@ -68,6 +74,17 @@ class _Teachers:
     def with_each(self, value: Callable[[TrainJob], str]) -> Any:
         return self.form([value(step.job) for step in self.steps])
 
+    @classmethod
+    def joined(cls, parts: Sequence["_Teachers"]) -> "_Teachers":
+        """All of them as one ensemble."""
+
+        def form(values: Sequence[str]) -> Any:
+            left = iter(values)
+            return together([part.form([next(left) for _ in part.steps]) for part in parts])
+
+        name = "+".join(part.name for part in parts)
+        return cls(name, [step for part in parts for step in part.steps], form)
+
 
 class _Planner:
     def __init__(self, suite: Suite, directory: Path, packages: Sequence[str]) -> None:
@@ -85,8 +102,8 @@ class _Planner:
         # The seeds of groups that have any.
         self._seeds: Dict[str, List[int]] = {}
         self._runs: List[Step[TrainJob]] = []
-        # By the name of what they learn from.
-        self._learners: Dict[str, List[Step[TrainJob]]] = {}
+        # What students learn from, by its name, and who they are.
+        self._taught: Dict[str, Tuple[_Teachers, List[Step[TrainJob]]]] = {}
 
     def add_group(self, name: str) -> None:
         group = TeacherGroup(self._suite.teachers[name])
@@ -138,7 +155,7 @@ class _Planner:
         needs: List[Step[TrainJob]] = []
         teachers, start = None, None
         if row.teachers is not None:
-            teachers = self._of(row.teachers, seed)
+            teachers = _Teachers.joined([self._of(name, seed) for name in row.teacher_names])
             needs += teachers.steps
             # Where the teachers and their scores lie makes no difference to the student.
             store = {**(config["model"].get("target_store") or {}), "directory": None}
@@ -166,13 +183,13 @@ class _Planner:
             config["model"].get("objective"),
             row=row.name,
             seed=seed,
-            teachers=row.teachers,
+            teachers="+".join(row.teacher_names) or None,
             teacher_runs=teachers.directories if teachers else None,
             initial_run=start.directories[0] if start else None,
         )
         step = self._step(entry, config, self._tests, f"students/{row.name}", needs)
         if teachers is not None:
-            self._learners.setdefault(teachers.name, []).append(step)
+            self._taught.setdefault(teachers.name, (teachers, []))[1].append(step)
         self._add(row.name, seed, [step])
 
     def _of(self, name: str, seed: int) -> _Teachers:
@@ -182,8 +199,8 @@ class _Planner:
 
     def steps(self) -> List[Step[Any]]:
         """All of them, in order."""
-        for teachers in self._teachers.values():
-            self._fill(teachers)
+        for teachers, students in self._taught.values():
+            self._fill(teachers, students)
         seeds = dict.fromkeys(
             step.job.entry.seed
             # A seed that only teachers have comes last.
@@ -198,20 +215,19 @@ class _Planner:
             ordered |= dict.fromkeys(own)
         return list(ordered)
 
-    def _fill(self, teachers: _Teachers) -> None:
+    def _fill(self, teachers: _Teachers, students: List[Step[TrainJob]]) -> None:
         """Has the training data of several students scored first, if any has yet to be trained."""
-        own = self._learners.get(teachers.name, [])
         # One alone has them scored itself.
-        if len(own) < 2 or all(step.job.trained() is not None for step in own):
+        if len(students) < 2 or all(step.job.trained() is not None for step in students):
             return
         # Students that train on the same data need the same scores.
         data = {
             digest([config["dataset_reader"], config["train_data_path"]]): config
-            for config in (step.job.config for step in own)
+            for config in (step.job.config for step in students)
         }
         job = TargetsJob(list(data.values()), self._packages)
         fill = Step(f"targets.{teachers.name}", job, "targets", needs=teachers.steps)
-        for step in own:
+        for step in students:
             step.after = [fill]
 
     def _step(

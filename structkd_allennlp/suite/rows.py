@@ -33,11 +33,12 @@ class Row(Section):
     config : `Config`
     seeds : `List[int]`
         The student is trained once with each.
-    teachers : `str`, optional (default = `None`)
+    teachers : `str` or `List[str]`, optional (default = `None`)
         What a `structure_kd` model learns from: a group of teachers, one member of the ensembles in
         it, as `"GROUP/1"`, or, where no group has this name, a row above, whose students then are
         the teachers of these. From a row each student learns from the model with its own seed, from
-        a group with seeds from those that `teachers_seed` says.
+        a group with seeds from those that `teachers_seed` says. Several of these teach together, as
+        one ensemble.
     initialize_from : `str`, optional (default = `None`)
         What a student starts from: a row above, or a model of a group, which is `"GROUP"` if it is
         the only one of its seed, or else `"GROUP/LANGUAGE"`, `"GROUP/1"` or `"GROUP/LANGUAGE/1"`;
@@ -51,9 +52,16 @@ class Row(Section):
     name: str
     config: Config
     seeds: List[int]
-    teachers: Optional[str] = None
+    teachers: Union[str, List[str], None] = None
     initialize_from: Optional[str] = None
     baseline: Optional[str] = None
+
+    @property
+    def teacher_names(self) -> List[str]:
+        """Those of all that teach together."""
+        if self.teachers is None:
+            return []
+        return [self.teachers] if isinstance(self.teachers, str) else self.teachers
 
 
 @dataclass(frozen=True)

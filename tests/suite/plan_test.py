@@ -97,7 +97,7 @@ def seeds_of(job):
 
 @pytest.fixture
 def taught(tmp_path):
-    """By a group and what each row learns from, all jobs, and what each student is told."""
+    """By groups, or one, and what each row learns from, all jobs, and what each student is told."""
 
     def make(group, *names, seeds=(1, 2)):
         values = Suite.from_file("training_configs/suites/fixtures.jsonnet").as_dict()
@@ -106,8 +106,9 @@ def taught(tmp_path):
             {**row, "name": f"row{i}", "teachers": name, "seeds": list(seeds)}
             for i, name in enumerate(names)
         ]
-        config = baseline["config"]
-        values |= {"teachers": {"g": group(config)}, "rows": [baseline, *rows]}
+        groups = group if isinstance(group, dict) else {"g": group}
+        teachers = {name: make(baseline["config"]) for name, make in groups.items()}
+        values |= {"teachers": teachers, "rows": [baseline, *rows]}
         found = jobs(values, tmp_path)
         told = {
             (i, seed): models_of(found[f"students/row{i}/seed{seed}"], tmp_path)
@@ -182,6 +183,54 @@ def test_cross_fitted_teachers_for_each_seed(taught):
     assert told[0, 2] == {"folds": ["g/seed2/1", "g/seed2/2"]}
     assert seeds_of(found["teachers/g/seed2/1"]) == {2}
     assert seeds_of(found["teachers/g/seed2/2"]) == {1_000_002}
+
+
+def test_several_groups_teach_together(taught):
+    found, told = taught(
+        {
+            "two": lambda config: {"config": config, "seeds": [1, 2], "members": 2},
+            "one": lambda config: {"config": config, "seeds": [1, 2]},
+            "each": lambda config: {"by_language": {"en": config, "es": config}, "seeds": [1]},
+        },
+        ["two", "one"],
+        ["one", "each", "two/2"],
+        ["one", "row0"],
+        ["one"],
+        "one",
+    )
+    assert told[0, 2] == ["two/seed2/1", "two/seed2/2", "one/seed2"]
+    assert told[1, 2] == {x: ["one/seed2", f"each/seed1/{x}", "two/seed2/2"] for x in ("en", "es")}
+    assert told[2, 2][0] == "one/seed2"
+    assert told[2, 2][1].endswith("students/row0/seed2")
+    assert told[3, 2] == told[4, 2] == "one/seed2"
+    student = found["students/row0/seed2"].entry
+    assert student.teacher_runs == [f"teachers/{name}" for name in told[0, 2]]
+    assert student.teachers == "two+one"
+    # A list of one is that one.
+    assert found["students/row3/seed2"].entry.digest == found["students/row4/seed2"].entry.digest
+
+
+def test_scores_of_those_that_teach_together(tmp_path):
+    """Are stored for all of their students, once for each set of teachers."""
+    values = Suite.from_file("training_configs/suites/fixtures.jsonnet").as_dict()
+    baseline, row = values["rows"][:2]
+    config = baseline["config"]
+    rows = [
+        {**row, "name": f"row{i}", "teachers": ["a", "b"], "seeds": [1, 2, 3]} for i in range(2)
+    ]
+    values |= {
+        "teachers": {name: {"config": config, "seeds": [1, 2]} for name in "ab"},
+        "rows": [baseline, *rows],
+    }
+    steps = plan(Suite.from_dict(values), tmp_path)
+    fills = {step.name: step for step in steps if not isinstance(step.job, TrainJob)}
+    assert list(fills) == [f"targets.a/seed{i}+b/seed{i}" for i in (1, 2)]
+    assert [step.name for step in fills["targets.a/seed2+b/seed2"].needs] == [
+        "teachers/a/seed2",
+        "teachers/b/seed2",
+    ]
+    waiting = [step.name for step in steps if fills["targets.a/seed1+b/seed1"] in step.after]
+    assert waiting == [f"students/row{i}/seed{seed}" for seed in (1, 3) for i in range(2)]
 
 
 @pytest.mark.parametrize("start", ["g/1", "g/2"])

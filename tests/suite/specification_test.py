@@ -122,6 +122,16 @@ def folds(more):
     return change
 
 
+def cross_fitted_beside_another(values):
+    path = values["rows"][0]["config"]["train_data_path"]
+    folds = [
+        {**values["rows"][0]["config"], "train_data_path": f"{path}#not-fold={i}of2"}
+        for i in (1, 2)
+    ]
+    values["teachers"]["folds"] = {"config": {"folds": folds}, "seeds": [1, 2]}
+    values["rows"][1]["teachers"] = ["crf", "folds"]
+
+
 def taught_by(row, seeds):
     def change(values):
         values["rows"][1] |= {"teachers": row, "seeds": seeds}
@@ -170,7 +180,11 @@ def taught_by(row, seeds):
         (put("rows/1/seeds", [1, -1]), r"rows.1.seeds is \[1, -1\]: give integers from 0 up"),
         (put("rows/1/name", 5), "rows.1.name is 5: write a string"),
         (put("rows/1/name", None), "rows.1.name is None: write a string"),
-        (put("rows/1/teachers", ["crf"]), r"rows.1.teachers is \['crf'\]: write a string"),
+        (put("rows/1/teachers", 1), "rows.1.teachers is 1: write a string, or give a list"),
+        (put("rows/1/teachers", [1]), "rows.1.teachers.0 is 1: write a string"),
+        (put("rows/1/teachers", []), r"rows.1.teachers is \[\]: name one or more"),
+        (put("rows/1/teachers", ["crf"] * 2), r"teachers is \['crf', 'crf'\]: .* each once"),
+        (put("rows/1/teachers", ["crf", "x"]), "rows.1.teachers is 'x': name one of"),
         (put("rows/1", "posterior"), "rows.1 is 'posterior': it must be an object"),
         (put("test/en", ["x"]), r"test.en is \['x'\]: write a string"),
         (put("test", "x"), "test is 'x': it must be an object"),
@@ -231,6 +245,8 @@ def taught_by(row, seeds):
         ),
         (put("rows/1/teachers", "crf/1"), r"rows.1.teachers is 'crf/1': .*\['crf'\], or a row"),
         (taught_by("structural", [1]), "rows.1.teachers is 'structural': .*, or a row above, "),
+        (taught_by(["crf", "baseline"], [3]), r"rows.1.seeds is \[3\]: .* with the same seed"),
+        (cross_fitted_beside_another, "rows.1.teachers is 'folds': .* teach alone"),
         (taught_by("baseline", [3]), r"rows.1.seeds is \[3\]: .* 'baseline' with the same seed"),
         (copied(None), 'rows.1.initialize_from is None: .* "copied" has no "source": give it one'),
         (copied("crf"), r"rows.1.initialize_from is 'crf': .*\['baseline', 'crf/en', 'crf/es'\]"),

@@ -31,9 +31,7 @@ local third = {
   },
   teacher_epochs: 12,
   size: { words: 50, characters: 16, filters: 32, hidden: 64, dropout: 0.2 },
-  // Of encoders of a few million parameters, as docs/pretraining.md makes them; larger ones want smaller
-  // rates.
-  fine_tuning: { encoder: 5e-4, others: 3e-3, projection: 3e-3, transitions: 1e-2 },
+  fine_tuning: tasks.small_encoders,
   // Of a transformer of four layers.
   layers: 2,
   seeds: [1, 2, 3],

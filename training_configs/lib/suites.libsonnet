@@ -160,6 +160,35 @@ local parts(task) = {
           own.contrast('text_structural', 'structural'),
         ],
       },
+      // Beside the others, an encoder that was pre-trained on raw text (docs/pretraining.md) and fine-tuned on
+      // the same labels is a teacher.
+      encoders(encoder):: main(own.all) + {
+        local fine_tuned = tasks.on_part(task, '', 400) {
+          teacher_epochs: 5,
+          fine_tuning: tasks.small_encoders,
+        },
+        local teachers = ['ensemble', 'encoder'],
+        title: super.title + ', taught by an encoder',
+        teachers+: {
+          encoder: {
+            config: own.teacher(fine_tuned, taggers.transformer_crf(fine_tuned, encoder)),
+            seeds: teachers_seeds,
+          },
+        },
+        rows+: [
+          own.distilled('text_encoder_pseudo_labels', pseudo_labels, text, teachers),
+          own.distilled('text_encoder_structural', structural, text, teachers),
+        ],
+        contrasts+: [
+          own.contrast('text_encoder_pseudo_labels', 'baseline'),
+          own.contrast('text_encoder_structural', 'baseline'),
+          own.contrast('text_encoder_structural', 'text_encoder_pseudo_labels'),
+          own.contrast('text_encoder_structural', 'text_structural'),
+        ],
+        needs: {
+          [encoder]: 'pre-train it (docs/pretraining.md), or give another ENCODER',
+        },
+      },
       few_labels:: {
         [percentage]: main(own[percentage]) + {
           title: '%s, %s%% of the labels' % [super.title, percentage],

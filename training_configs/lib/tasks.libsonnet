@@ -37,6 +37,10 @@ local full_teachers(task, languages) = {
 };
 
 {
+  // Learning rates of encoders of a few million parameters, as docs/pretraining.md makes them; larger ones
+  // want smaller rates.
+  small_encoders:: { encoder: 5e-4, others: 3e-3, projection: 3e-3, transitions: 1e-2 },
+
   // The task on a part of its labels, such as '#fold=1of10', in batches of so many tokens.
   on_part(task, part, tokens): task { train: task.train + part, batch: by_tokens(tokens) },
 
