@@ -168,7 +168,7 @@ local parts(task) = {
           fine_tuning: tasks.small_encoders,
         },
         local teachers = ['ensemble', 'encoder'],
-        title: super.title + ', taught by an encoder',
+        description: super.description + ' In rows with `encoder`, an encoder that was pre-trained on raw text and fine-tuned on the same labels teaches beside the ensemble.',
         teachers+: {
           encoder: {
             config: own.teacher(fine_tuned, taggers.transformer_crf(fine_tuned, encoder)),
