@@ -205,7 +205,7 @@ local parts(task) = {
     local own = parts(task);
     own.head() + {
       rows: [own.alone('baseline')] + [
-        own.distilled('%s_%d' % [make(k).type, k], make(k))
+        own.distilled('%s_%d' % [make(k).type, k], make(k)) + { seeds: [1, 2, 3] }
         for make in [top_k, weighted_top_k]
         for k in [1, 2, 5, 10, 20, 50]
       ],
