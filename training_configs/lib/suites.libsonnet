@@ -189,6 +189,17 @@ local parts(task) = {
           [encoder]: 'pre-train it (docs/pretraining.md), or give another ENCODER',
         },
       },
+      // How much k matters, on labelled text alone: the k best sequences, alike or weighted.
+      sequences:: own.head() + {
+        title: 'The number of sequences k, on ' + super.title,
+        description: 'Students that learn from the k best sequences of an ensemble on the labelled sentences, each of which counts the same (top_k) or by its probability (weighted_top_k).',
+        rows: [own.alone('baseline') { seeds: [1, 2, 3] }] + [
+          own.distilled('%s_%d' % [make(k).type, k], make(k)) + { seeds: [1, 2, 3] }
+          for make in [top_k, weighted_top_k]
+          for k in [1, 2, 5, 10, 20, 50]
+        ],
+        baseline: 'baseline',
+      },
       few_labels:: {
         [percentage]: main(own[percentage]) + {
           title: '%s, %s%% of the labels' % [super.title, percentage],
@@ -198,18 +209,6 @@ local parts(task) = {
         }
         for percentage in ['10', '1']
       },
-    },
-
-  // How much k matters, on labelled text alone: the k best sequences, alike or weighted.
-  sequences(task):
-    local own = parts(task);
-    own.head() + {
-      rows: [own.alone('baseline')] + [
-        own.distilled('%s_%d' % [make(k).type, k], make(k)) + { seeds: [1, 2, 3] }
-        for make in [top_k, weighted_top_k]
-        for k in [1, 2, 5, 10, 20, 50]
-      ],
-      baseline: 'baseline',
     },
 
   // A student with a sixth of a teacher's units, so that there is a gap to close.
