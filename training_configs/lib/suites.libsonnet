@@ -31,13 +31,13 @@ local parts(task) = {
   all_but(i, n): fraction('#not-fold=%dof%d' % [i, n]),
 
   // Raw text beside labels. An epoch is several times as long, so there are fewer, of larger batches.
-  with_text(own, languages=[]): own {
+  with_text(own, more=[]): own {
     epochs: task.text_epochs,
     batch: tasks.on_part(task, '', 1600).batch,
     changes: {
       dataset_reader+: { unlabelled_reader: { type: 'unlabelled_text', max_instances: task.text } },
       train_data_path: [own.train, {
-        unlabelled: [task.raw] + ['%s=data/text/%s.txt' % [l, l] for l in languages],
+        unlabelled: [task.raw] + more,
       }],
     },
   },
@@ -87,7 +87,7 @@ local parts(task) = {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
   // student (its size), members (of an ensemble), teacher_epochs, raw (files of raw text, a pattern), text
   // (how many sentences of it in each language), text_languages (beside those trained on) and text_epochs;
-  // seeds, if not five.
+  // seeds, if not five; encoder_raw, if there is more raw text for students that an encoder teaches.
   //
   // These rows answer the question. `ablations` has them and all others; `few_labels`, by percentage, the same
   // rows where everybody has that part of the labels.
@@ -134,7 +134,10 @@ local parts(task) = {
       own.distilled('text_monolingual', structural, text, teachers='monolingual'),
     ] + (
       if task.text_languages == [] then [] else [
-        own.distilled('text_zero_shot', structural, own.with_text(own.all, task.text_languages)),
+        own.distilled('text_zero_shot', structural, own.with_text(own.all, [
+          '%s=data/text/%s.txt' % [l, l]
+          for l in task.text_languages
+        ])),
       ]
     );
     main(own.all) + {
@@ -168,7 +171,12 @@ local parts(task) = {
           fine_tuning: tasks.small_encoders,
         },
         local teachers = ['ensemble', 'encoder'],
-        description: super.description + ' In rows with `encoder`, an encoder that was pre-trained on raw text and fine-tuned on the same labels teaches beside the ensemble.',
+        local raw = std.get(task, 'encoder_raw', []),
+        local text = own.with_text(own.all, raw),
+        description: super.description + ' In rows with `encoder`, an encoder that was pre-trained on raw text and fine-tuned on the same labels teaches beside the ensemble%s.' % (
+          if raw == [] then '' else
+            ', and students also read up to %d sentences in each language of what it was pre-trained on' % task.text
+        ),
         teachers+: {
           encoder: {
             config: own.teacher(fine_tuned, taggers.transformer_crf(fine_tuned, encoder)),
@@ -183,8 +191,10 @@ local parts(task) = {
           own.contrast('text_encoder_pseudo_labels', 'baseline'),
           own.contrast('text_encoder_structural', 'baseline'),
           own.contrast('text_encoder_structural', 'text_encoder_pseudo_labels'),
-          own.contrast('text_encoder_structural', 'text_structural'),
-        ],
+        ] + (
+          // Where they differ in nothing but teachers.
+          if raw != [] then [] else [own.contrast('text_encoder_structural', 'text_structural')]
+        ),
         needs: {
           [encoder]: 'pre-train it (docs/pretraining.md), or give another ENCODER',
         },

@@ -15,6 +15,7 @@ suites.suite(tasks.conll2002 {
   epochs: 12,
   teacher_epochs: 8,
   raw: 'data/unlabelled/conll2002/{language}.txt',
+  encoder_raw: ['data/text/{language}.txt'],
   text: 10000,
   text_languages: [],
   text_epochs: 6,
