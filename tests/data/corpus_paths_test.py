@@ -90,7 +90,9 @@ FR = CorpusFile("no/fr.txt", "fr")
         ("no/{language}.txt", [EN, PT]),
     ],
 )
-def test_files_of_some_languages(paths, expected):
+def test_files_of_some_languages(paths, expected, tmp_path, monkeypatch):
+    # Not in a checkout whose name is that of a language.
+    monkeypatch.chdir(tmp_path)
     assert files_of_languages(paths, LANGUAGES) == expected
 
 
