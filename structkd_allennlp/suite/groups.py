@@ -87,7 +87,7 @@ class TeacherGroup:
 
     @property
     def is_cross_fitted(self) -> bool:
-        return any(isinstance(x, dict) and "folds" in x for x in self._teachers.values())
+        return any("folds" in teacher for teacher in self._teachers.values())
 
     @property
     def model_names(self) -> List[str]:

@@ -52,12 +52,10 @@ def refuse(key: str, value: Any, remedy: str) -> NoReturn:
 def check_type(key: str, value: Any, hint: Any) -> None:
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if origin is Union:
-        if value is None and type(None) in arguments:
-            return
-        options = {get_origin(x) or x: x for x in arguments if x is not type(None)}
-        if len(options) > 1 and type(value) not in options:
-            refuse(key, value, ", or ".join(_REMEDIES[x] for x in options))
-        check_type(key, value, options.get(type(value), next(iter(options.values()))))
+        options = {get_origin(x) or x: x for x in arguments}
+        if type(value) not in options:
+            refuse(key, value, ", or ".join(_REMEDIES[x] for x in options if x in _REMEDIES))
+        check_type(key, value, options[type(value)])
         return
     if isinstance(origin, type) and issubclass(origin, Section):
         origin = dict

@@ -107,7 +107,7 @@ def taught(tmp_path):
             for i, name in enumerate(names)
         ]
         groups = group if isinstance(group, dict) else {"g": group}
-        teachers = {name: make(baseline["config"]) for name, make in groups.items()}
+        teachers = {name: of(baseline["config"]) for name, of in groups.items()}
         values |= {"teachers": teachers, "rows": [baseline, *rows]}
         found = jobs(values, tmp_path)
         told = {

@@ -15,6 +15,7 @@ local pseudo_labels = top_k(1);
 
 // Of the teachers that students take turns with.
 local teachers_seeds = [1, 2];
+local with_three_seeds(rows) = [row { seeds: [1, 2, 3] } for row in rows];
 
 // What the rows of a task are made of. See `suite` for what it has.
 local parts(task) = {
@@ -157,7 +158,7 @@ local parts(task) = {
             seeds: teachers_seeds,
           },
         },
-        rows+: [row { seeds: [1, 2, 3] } for row in others],
+        rows+: with_three_seeds(others),
         contrasts+: [own.contrast(row.name, 'baseline') for row in others] + [
           own.contrast('text_posterior', 'text_pseudo_labels'),
           own.contrast('text_structural', 'structural'),
@@ -193,7 +194,7 @@ local parts(task) = {
           own.contrast('text_encoder_structural', 'text_encoder_pseudo_labels'),
         ] + (
           // Where they differ in nothing but teachers.
-          if raw != [] then [] else [own.contrast('text_encoder_structural', 'text_structural')]
+          if raw == [] then [own.contrast('text_encoder_structural', 'text_structural')] else []
         ),
         needs: {
           [encoder]: 'pre-train it (docs/pretraining.md), or give another ENCODER',
@@ -203,11 +204,11 @@ local parts(task) = {
       sequences:: own.head() + {
         title: 'The number of sequences k, on ' + super.title,
         description: 'Students that learn from the k best sequences of an ensemble on the labelled sentences, each of which counts the same (top_k) or by its probability (weighted_top_k).',
-        rows: [own.alone('baseline') { seeds: [1, 2, 3] }] + [
-          own.distilled('%s_%d' % [make(k).type, k], make(k)) + { seeds: [1, 2, 3] }
+        rows: with_three_seeds([own.alone('baseline')] + [
+          own.distilled('%s_%d' % [make(k).type, k], make(k))
           for make in [top_k, weighted_top_k]
           for k in [1, 2, 5, 10, 20, 50]
-        ],
+        ]),
         baseline: 'baseline',
       },
       few_labels:: {
@@ -215,7 +216,7 @@ local parts(task) = {
           title: '%s, %s%% of the labels' % [super.title, percentage],
           description: 'Everybody, teachers too, has %s%% of the labels; students with text have as much text as they have beside all labels. Epochs are chosen as there.' % percentage,
           // Differences are larger than with all labels.
-          rows: [row { seeds: [1, 2, 3] } for row in super.rows],
+          rows: with_three_seeds(super.rows),
         }
         for percentage in ['10', '1']
       },
