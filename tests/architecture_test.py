@@ -10,7 +10,11 @@ PACKAGE = Path("structkd_allennlp")
 PAGE = Path("docs/architecture.md").read_text(encoding="utf-8")
 # The folders as the page lists them, the top one first.
 FOLDERS = re.findall(r"^\| `(\w+)/` \| (?!holds)", PAGE, re.MULTILINE)
-FILES = sorted(PACKAGE.glob("**/*.py"))
+FILES = [
+    path
+    for folder in (PACKAGE, "tests", "fixtures", "scripts", "benchmarks")
+    for path in sorted(Path(folder).glob("**/*.py"))
+]
 # A callback knows the model that it serves.
 EXCEPTIONS = {
     ("training/callbacks.py", "models"),

@@ -1,6 +1,11 @@
 import logging
 
 import pytest
+from allennlp.commands.train import train_model
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+
+from tests.commands.failures import KD, assert_nothing_was_trained
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +18,22 @@ def clean_logging():
         if handler not in before:
             handler.close()
     root.handlers = before
+
+
+@pytest.fixture
+def failure(tmp_path):
+    """
+    A function that trains with what a change makes of a configuration, and returns the message of
+    the `ConfigurationError` that this must end in.
+    """
+
+    def run(change, config=KD):
+        params = Params.from_file(config).as_dict(quiet=True)
+        change(params)
+        directory = tmp_path / "run"
+        with pytest.raises(ConfigurationError) as error:
+            train_model(Params(params), str(directory))
+        assert_nothing_was_trained(directory)
+        return error.value.message
+
+    return run

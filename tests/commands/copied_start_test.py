@@ -2,7 +2,7 @@
 
 import shutil
 
-from tests.commands.end_to_end_test import allennlp, copy_of_what_a_user_has, read_json
+from tests.commands.user import allennlp, copy_of_what_a_user_has, read_json
 
 CONFIG = "training_configs/copied_posterior_kd.jsonnet"
 

@@ -4,31 +4,31 @@ teachers is gone once the student is trained.
 """
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import tarfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
-from allennlp.commands.evaluate import evaluate_from_archive
-from allennlp.common.util import find_open_port
 from faults.kills import compare, outcome
 
 import structkd_allennlp  # noqa: F401
 from structkd_allennlp.training.trainer import read_recoveries
+from tests.commands.user import (
+    EPOCHS,
+    KD,
+    PLUGIN,
+    ROOT,
+    allennlp,
+    copy_of_what_a_user_has,
+    overrides,
+    read_json,
+    read_json_lines,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-EPOCHS = 12
 # Batches of 8 sentences that the 90 of both languages make.
 STEPS = 12
-KD = "training_configs/posterior_kd.jsonnet"
-NODES = "training_configs/distributed/several_nodes.jsonnet"
-PLUGIN = ("--include-package", "structkd_allennlp")
 
 # Kills its own process, as a power cut would, in the step after this one; but not a second time.
 INTERRUPTION = """
@@ -42,43 +42,6 @@ class Interruption(TrainerCallback):
         if is_training and f"{epoch}.{step}" == os.environ.get("INTERRUPT_AT"):
             os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-def allennlp(folder, *arguments, plugin=PLUGIN, exit_status=0, **environment):
-    """Runs a command in a folder, and returns the log."""
-    done = subprocess.run(
-        [sys.executable, "-m", "allennlp", *map(str, arguments), *plugin],
-        cwd=folder,
-        # The tests share few cores, and what is computed here is small.
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    assert done.returncode == exit_status, done.stdout[-5000:]
-    return done.stdout
-
-
-def overrides(epochs=EPOCHS, **others):
-    settings = {"trainer.num_epochs": epochs, "model.interpolation.epochs": EPOCHS, **others}
-    return "--overrides", json.dumps(settings)
-
-
-def read_json(path):
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_json_lines(path):
-    # Not splitlines(): a sentence may hold U+2028.
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-
-
-def copy_of_what_a_user_has(folder):
-    shutil.copytree(ROOT / "training_configs", folder / "training_configs")
-    for part in ("conll", "teachers"):
-        shutil.copytree(ROOT / "fixtures" / part, folder / "fixtures" / part)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -393,61 +356,3 @@ def test_recover(trained, tmp_path):
     # In the end every weight and every metric is that of the run that was not killed.
     assert compare(outcome(run), outcome(trained / "run")) == "the same"
     assert [(x["epochs"], x["steps"]) for x in read_recoveries(run)] == [(2, 0), (4, 5)]
-
-
-def test_distributed_training(tmp_path):
-    """
-    Two nodes, whose workers have different numbers of batches, some of them without labels, and
-    take two to a step: metrics cover the sentences of both, in validation and in the test at the
-    end, and both nodes have the same model.
-    """
-    folder = copy_of_what_a_user_has(tmp_path)
-    (folder / "text.txt").write_text("Bob saw York\nAda sleeps\n" * 8, encoding="utf-8")
-    text = {"unlabelled": {"en": "text.txt", "es": "text.txt"}}
-    dev = [
-        f"{x}=fixtures/conll/{x}/{y}.txt" for x, y in (("en", "dev"), ("es", "dev"), ("pt", "test"))
-    ]
-    test = ["nl=fixtures/conll/nl/test.txt"]
-    settings = overrides(
-        1,
-        **{"distributed.primary_port": find_open_port()},
-        train_data_path=[*dev[:2], text],
-        # A batch either has labels or it has not.
-        data_loader={"batch_sampler": {"type": "max_tokens_sampler", "max_tokens": 1}},
-        validation_data_path=dev,
-        # 45 sentences, 3 batches for one and 2 for the other.
-        validation_data_loader={"batch_size": 11},
-        test_data_path=test,
-        evaluate_on_test=True,
-        # It leaves the transitions out, and so makes no gradient of them where there is no label.
-        **{"model.objective": {"type": "emission"}},
-        **{"model.target_store": {"directory": "targets"}},
-        **{"trainer.num_gradient_accumulation_steps": 2},
-    )
-    variables = {"TASK": "fixtures", "DEVICES": "[-1]", "NODES": "2", "ADDRESS": "127.0.0.1"}
-
-    def node(rank):
-        command = ["train", NODES, "-s", f"node{rank}", "--node-rank", rank, *settings]
-        return allennlp(folder, *command, **variables)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(node, [0, 1]))
-    metrics = read_json(folder / "node0" / "metrics.json")
-    first, second = (torch.load(folder / f"node{i}" / "best.th") for i in (0, 1))
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert {"training_lambda", "training_distillation_loss", "training_nll_loss"} <= set(metrics)
-
-    archive = str(folder / "node0" / "model.tar.gz")
-    for prefix, paths in (("best_validation", dev), ("test", test)):
-        whole = [path.replace("fixtures", str(ROOT / "fixtures")) for path in paths]
-        # One process that sees all sentences.
-        evaluated = evaluate_from_archive(archive, json.dumps(whole))
-        # AllenNLP's mean over batches, which are others.
-        evaluated.pop("loss")
-        languages = [path[:2] for path in paths]
-        names = {f"{name}/{x}" for name in ("accuracy", "f1-measure") for x in languages}
-        assert names <= set(evaluated)
-        found = {name: metrics[f"{prefix}_{name}"] for name in evaluated}
-        assert found == pytest.approx(evaluated)
-        assert 0 < metrics[f"{prefix}_accuracy"] < 1

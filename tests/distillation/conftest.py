@@ -33,3 +33,9 @@ def scored(monkeypatch):
 
     monkeypatch.setattr(ArchiveSource, "emissions", recording)
     return batches
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Where a teacher that is a file may lie."""
+    return tmp_path / "teacher.jsonl"

@@ -12,7 +12,7 @@ from structkd_allennlp.suite.comparison import Comparison
 from structkd_allennlp.suite.contrasts import contrasts_of
 from structkd_allennlp.suite.report import write_report
 from structkd_allennlp.suite.significance import bootstrap_p_value, holm, random_effects_test
-from tests.suite.report_test import Page, bold_rows, tables_of
+from tests.suite.reports import Page, bold_rows, tables_of
 from tests.suite.synthetic import make_results
 
 ROWS = ("baseline", "emission", "posterior", "structural")

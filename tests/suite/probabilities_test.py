@@ -19,7 +19,7 @@ from structkd_allennlp.training.probability_record import (
     read_records,
     write_records,
 )
-from tests.suite.report_test import expected_cell, tables_of
+from tests.suite.reports import expected_cell, tables_of
 from tests.suite.synthetic import make_results
 
 DIFFERENCES = "Differences of probabilities"

@@ -9,7 +9,7 @@ import pytest
 
 from structkd_allennlp.common.files import write_json
 from structkd_allennlp.suite.report import write_report
-from tests.suite.report_test import bold_rows, tables_of
+from tests.suite.reports import bold_rows, tables_of
 from tests.suite.synthetic import make_results
 
 SCRIPT = Path("scripts/readme_results.py")

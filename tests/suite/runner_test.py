@@ -17,44 +17,7 @@ from structkd_allennlp.suite.files import finished_run
 from structkd_allennlp.suite.runner import run_suite
 from structkd_allennlp.suite.specification import Suite
 
-# Notes what it does in a file, and leaves what a run leaves.
-WORKER = """
-import json, os, sys, time
-from pathlib import Path
-
-job_file, events = map(Path, sys.argv[1:])
-job = json.loads(job_file.read_text())
-name = str(job_file.relative_to(events.parent / "suite")).removesuffix(".job.json")
-
-def note(what):
-    environment = [os.environ.get(x) for x in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")]
-    with events.open("a") as file:
-        file.write(json.dumps([name, what, *environment]) + "\\n")
-
-if "fill" in job:
-    note("fill")
-    if any(config.get("fail_fill") for config in job["fill"]):
-        sys.exit("no fill")
-    sys.exit()
-directory = Path(job["directory"])
-done = directory / "run.json"
-if done.exists() and json.dumps(job["entry"]["digest"]) in done.read_text():
-    note("evaluate")
-else:
-    note("recover" if directory.exists() else "train")
-    directory.mkdir(parents=True, exist_ok=True)
-    if job["config"].get("hang"):
-        time.sleep(60)
-    if job["config"].get("fail"):
-        print("progress\\rmore progress\\nwhat went wrong")
-        sys.exit(1)
-    (directory / "model.tar.gz").write_bytes(b"")
-(directory / "counts.json").write_text("{}")
-run = {"seconds": 1.5, "scores": {x: 50.0 for x in job["tests"]}, **job["entry"],
-       "evaluation_digest": job["evaluation_digest"]}
-done.write_text(json.dumps(run))
-note("end")
-"""
+WORKER = Path(__file__).with_name("pretended_run.py")
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +62,11 @@ class Suites:
 
 @pytest.fixture
 def suites(tmp_path, monkeypatch):
-    script, events = tmp_path / "worker.py", tmp_path / "events"
-    script.write_text(WORKER)
+    events = tmp_path / "events"
     monkeypatch.setattr(
         process,
         "_worker_command",
-        lambda job: [sys.executable, "-S", str(script), str(job), str(events)],
+        lambda job: [sys.executable, "-S", str(WORKER), str(job), str(events)],
     )
     monkeypatch.setattr(environment, "gpus", list)
     monkeypatch.setattr(runner, "write_report", lambda directory: reports.append(directory))
