@@ -14,11 +14,9 @@ from structkd_allennlp.suite.jobs import TrainJob
 from structkd_allennlp.suite.plan import plan
 from structkd_allennlp.suite.runner import run_suite
 from structkd_allennlp.suite.specification import Suite
+from tests.training_configs_test import needs_data
 
 FOLDER = Path("training_configs/studies")
-needs_data = pytest.mark.skipif(
-    not Path("data").exists(), reason="the link to the full corpora is not there"
-)
 tasks = pytest.mark.parametrize(
     "task", ["fixtures", *(pytest.param(x, marks=needs_data) for x in ("ud", "wikiann"))]
 )

@@ -10,7 +10,6 @@ import sys
 
 import pytest
 
-import structkd_allennlp  # noqa: F401
 from tests.commands.failures import assert_nothing_was_trained, train_on
 
 CONLL = {"type": "structkd_conll"}

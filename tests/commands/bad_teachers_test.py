@@ -13,7 +13,6 @@ from allennlp.data import Vocabulary
 from allennlp.models import Model
 from allennlp.models.archival import archive_model
 
-import structkd_allennlp  # noqa: F401
 from tests.commands.failures import train_on
 
 TEACHERS = Path("fixtures/teachers")

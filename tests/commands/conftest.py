@@ -5,7 +5,8 @@ from allennlp.commands.train import train_model
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 
-from tests.commands.failures import KD, assert_nothing_was_trained
+from tests.commands.failures import assert_nothing_was_trained
+from tests.commands.user import KD
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,8 @@
 
 import shutil
 
-from tests.commands.user import allennlp, copy_of_what_a_user_has, read_json
+from structkd_allennlp.common.files import read_json
+from tests.commands.user import allennlp, copy_of_what_a_user_has
 
 CONFIG = "training_configs/copied_posterior_kd.jsonnet"
 

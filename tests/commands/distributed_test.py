@@ -8,13 +8,12 @@ import torch
 from allennlp.commands.evaluate import evaluate_from_archive
 from allennlp.common.util import find_open_port
 
-import structkd_allennlp  # noqa: F401
+from structkd_allennlp.common.files import read_json
 from tests.commands.user import (
     ROOT,
     allennlp,
     copy_of_what_a_user_has,
     overrides,
-    read_json,
 )
 
 NODES = "training_configs/distributed/several_nodes.jsonnet"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from faults.kills import compare, outcome
 
-import structkd_allennlp  # noqa: F401
+from structkd_allennlp.common.files import read_json
 from structkd_allennlp.training.trainer import read_recoveries
 from tests.commands.user import (
     EPOCHS,
@@ -23,7 +23,6 @@ from tests.commands.user import (
     allennlp,
     copy_of_what_a_user_has,
     overrides,
-    read_json,
     read_json_lines,
 )
 

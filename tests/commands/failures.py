@@ -1,9 +1,5 @@
 """Training that must fail before it starts."""
 
-import structkd_allennlp  # noqa: F401
-
-KD = "training_configs/posterior_kd.jsonnet"
-
 
 def assert_nothing_was_trained(directory):
     written = {path.name for path in directory.iterdir()}

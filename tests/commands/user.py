@@ -33,10 +33,6 @@ def overrides(epochs=EPOCHS, **others):
     return "--overrides", json.dumps(settings)
 
 
-def read_json(path):
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def read_json_lines(path):
     # Not splitlines(): a sentence may hold U+2028.
     with path.open(encoding="utf-8") as file:

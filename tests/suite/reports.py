@@ -1,16 +1,17 @@
 """Reports of made-up results, and what they say."""
 
 import html.parser
-import json
 import re
 import statistics
+
+from structkd_allennlp.common.files import read_json
 
 ROWS = ("baseline", "weighted top-k", "weighted top-k, k=30", "posterior", "structural")
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
 def results_of(directory):
-    return json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    return read_json(directory / "results.json")
 
 
 def tables_of(directory):

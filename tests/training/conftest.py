@@ -4,12 +4,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertModel
 
-from tests.training.copies import (
-    BERT,
-    bilstm,
-    make,
-    saved,
-)
+from tests.training.copies import BERT, bilstm, make, saved
 
 
 @pytest.fixture

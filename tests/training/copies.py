@@ -6,8 +6,6 @@ from allennlp.data import Vocabulary
 from allennlp.models import Model
 from allennlp.models.archival import archive_model
 
-import structkd_allennlp.registrables  # noqa: F401
-
 BERT = "fixtures/tiny_mbert"
 TEACHER = "fixtures/teachers/en.tar.gz"
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]

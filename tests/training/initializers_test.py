@@ -14,7 +14,6 @@ from allennlp.models import Model
 from allennlp.models.archival import load_archive
 from faults.kills import compare
 
-import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.common.untrusted_archive import load_untrusted_archive
 from structkd_allennlp.modules.tagger_chain import label_names
 from structkd_allennlp.training.initializers import TABLE_NAME

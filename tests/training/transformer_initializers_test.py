@@ -12,7 +12,6 @@ from transformers import (
     BertModel,
 )
 
-import structkd_allennlp.registrables  # noqa: F401
 from structkd_allennlp.modules.crf_file import CRF_FILE, StoredCrf, write_crf
 from structkd_allennlp.modules.tagger_chain import Potentials
 from tests.training.copies import (
