@@ -192,6 +192,21 @@ def test_teachers_are_where_their_command_trains_them(config):
         assert Path(archive) == trained.with_name(language) / "model.tar.gz"
 
 
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_so_is_the_one_of_all_languages(task):
+    student = FOLDER / task / "unlabelled.jsonnet"
+    teacher = student.with_name("teacher.jsonnet")
+    override = comments_of(student)[0][-1].overrides
+    (archive,) = json.loads(override).values()
+    (command,) = (
+        args
+        for args in comments_of(teacher)[0]
+        if f"{args.serialization_dir}/model.tar.gz" == archive
+    )
+    languages = params_of(teacher, command.overrides)["dataset_reader"]["languages"]
+    assert languages == params_of(student, override)["dataset_reader"]["languages"]
+
+
 def test_a_student_is_pretrained_as_its_teacher_is_on_the_same_text():
     assert {x.stem for x in PRETRAINING} == {
         f"{text}_{kind}"
@@ -278,11 +293,13 @@ def take_step(tmp_path, text, teacher_of):
             params = on_fixtures(params, text)
         if "target_store" in model:
             archive = teacher_of(task)
-            folds = any("folds" in teacher for teacher in model["teachers"].values())
+            teachers = model["teachers"]
+            folds = isinstance(teachers, dict) and any("folds" in x for x in teachers.values())
             own = {"folds": [archive, archive]} if folds else archive
-            model["teachers"] = {"en": own, "es": own}
+            of_all = isinstance(teachers, str)
+            model["teachers"] = own if of_all else {"en": own, "es": own}
             model["target_store"] = {"directory": str(tmp_path / "targets")}
-        if isinstance(model.get("teachers"), str):
+        elif isinstance(model.get("teachers"), str):
             # One for all languages.
             model["teachers"] = "fixtures/teachers/en.tar.gz"
         loop = train_loop(Params(params), tmp_path / "run")

@@ -1,9 +1,15 @@
-// posterior_kd.jsonnet with text that nobody has tagged, on which only the distillation loss counts: an
-// eighth of general text, about as many sentences as are labelled. No reviews of restaurants are among
-// it. Tokens are separated by spaces.
+// The labelled sentences, and an eighth of general text, about as many sentences, which the teachers tag, by the
+// exact cross-entropy of whole tag sequences. No reviews of restaurants are among it: yours would be worth more.
+// Tokens are separated by spaces.
+//
+// The second command is for one teacher of all languages: see teacher.jsonnet.
 //
 //   allennlp train training_configs/aspect/unlabelled.jsonnet -s out/aspect/unlabelled
+//   allennlp train training_configs/aspect/unlabelled.jsonnet -s out/aspect/unlabelled_of_all --overrides '{"model.teachers": "out/aspect/teachers/all/model.tar.gz"}'
 
-(import 'posterior_kd.jsonnet') + {
+local runs = import '../lib/runs.libsonnet';
+local tasks = import '../lib/tasks.libsonnet';
+
+runs.distillation(tasks.with_text(tasks.aspect, 6), { type: 'structural' }) + {
   train_data_path: [super.train_data_path, { unlabelled: 'data/text/{language}.txt#fold=1of8' }],
 }

@@ -1,9 +1,14 @@
-// posterior_kd.jsonnet with the rest of the newspapers' sentences, without their tags, on which only the
-// distillation loss counts. Tokens are separated by spaces. suites/conll2002.jsonnet measures what it
-// brings where labels are few.
+// What makes the student better than its labels: the rest of the newspapers' sentences, which its teachers tag,
+// beside the labelled ones, by the exact cross-entropy of whole tag sequences. Tokens are separated by spaces.
+//
+// The second command is for one teacher of all languages: see teacher.jsonnet.
 //
 //   allennlp train training_configs/conll2002/unlabelled.jsonnet -s out/conll2002/unlabelled
+//   allennlp train training_configs/conll2002/unlabelled.jsonnet -s out/conll2002/unlabelled_of_all --overrides '{"model.teachers": "out/conll2002/teachers/all/model.tar.gz"}'
 
-(import 'posterior_kd.jsonnet') + {
+local runs = import '../lib/runs.libsonnet';
+local tasks = import '../lib/tasks.libsonnet';
+
+runs.distillation(tasks.with_text(tasks.conll2002, 6), { type: 'structural' }) + {
   train_data_path: [super.train_data_path, { unlabelled: 'data/unlabelled/conll2002/{language}.txt' }],
 }

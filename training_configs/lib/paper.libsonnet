@@ -9,7 +9,7 @@ local tasks = import 'tasks.libsonnet';
     batch: {
       batch_sampler: { type: 'max_tokens_sampler', max_tokens: 2000, sorting_keys: ['tokens'] },
     },
-    patience: 10,
+    scheduler: tasks.plateau(10),
     teachers: {
       [language]: 'out/paper/%s/teachers/%s/model.tar.gz' % [name, language]
       for language in std.objectFields(tasks[name].teachers)

@@ -24,12 +24,7 @@ local taggers = import 'taggers.libsonnet';
       num_epochs: task.epochs,
       validation_metric: task.validation_metric,
       optimizer: { type: 'adam', lr: task.learning_rate },
-      learning_rate_scheduler: {
-        type: 'reduce_on_plateau',
-        mode: 'max',
-        factor: 0.5,
-        patience: task.patience,
-      },
+      learning_rate_scheduler: task.scheduler,
       grad_norm: 5.0,
       // One checkpoint is enough to recover from.
       checkpointer: { keep_most_recent_by_count: 1 },

@@ -30,6 +30,8 @@ local third = {
     '1': { part: '#fold=1of100', epochs: 40, tokens: 60, patience: 8 },
   },
   teacher_epochs: 12,
+  learning_rate: 0.003,
+  scheduler: tasks.plateau(1),
   size: { words: 50, characters: 16, filters: 32, hidden: 64, dropout: 0.2 },
   fine_tuning: tasks.small_encoders,
   // Of a transformer of four layers.
@@ -118,7 +120,7 @@ local third = {
     local own = task.labels[percent];
     tasks.on_part(task, task.part + own.part, own.tokens) {
       epochs: own.epochs,
-      patience: own.patience,
+      scheduler: tasks.plateau(own.patience),
     },
 
   // The rest of the labelled text, without its labels, for the teachers to read.

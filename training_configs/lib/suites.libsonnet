@@ -24,17 +24,14 @@ local parts(task) = {
   local fraction(part, times=1, tokens=800) = tasks.on_part(task, part, tokens) {
     epochs: times * task.epochs,
     teacher_epochs: times * task.teacher_epochs,
-    learning_rate: 0.01,
   },
   all: fraction(''),
   '10': fraction('#fold=1of10', 2, 200),
   '1': fraction('#fold=1of100', 4, 60),
   all_but(i, n): fraction('#not-fold=%dof%d' % [i, n]),
 
-  // Raw text beside labels. An epoch is several times as long, so there are fewer, of larger batches.
-  with_text(own, more=[]): own {
-    epochs: task.text_epochs,
-    batch: tasks.on_part(task, '', 1600).batch,
+  // Raw text beside labels.
+  with_text(own, more=[]): tasks.with_text(own, task.text_epochs) {
     changes: {
       dataset_reader+: { unlabelled_reader: { type: 'unlabelled_text', max_instances: task.text } },
       train_data_path: [own.train, {
@@ -44,12 +41,10 @@ local parts(task) = {
   },
 
   // What all runs have: the words and tags of all labelled sentences, whatever part of them a model learns
-  // from ("test" is what AllenNLP calls any third file; nothing is tested on it), and a learning rate that
-  // falls to nothing by the last epoch, however many there are.
+  // from. ("test" is what AllenNLP calls any third file; nothing is tested on it.)
   local alike = {
     test_data_path: task.train,
     datasets_for_vocab_creation: ['test'],
-    trainer+: { learning_rate_scheduler: { type: 'slanted_triangular', cut_frac: 0.1 } },
   },
 
   student: taggers.bilstm_crf(task, task.student),
