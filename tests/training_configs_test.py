@@ -291,16 +291,15 @@ def take_step(tmp_path, text, teacher_of):
         model, epochs = params["model"], params["trainer"]["num_epochs"]
         if task in TASKS:
             params = on_fixtures(params, text)
+        # One for all languages.
+        of_all = isinstance(model.get("teachers"), str)
         if "target_store" in model:
             archive = teacher_of(task)
-            teachers = model["teachers"]
-            folds = isinstance(teachers, dict) and any("folds" in x for x in teachers.values())
+            folds = not of_all and any("folds" in x for x in model["teachers"].values())
             own = {"folds": [archive, archive]} if folds else archive
-            of_all = isinstance(teachers, str)
             model["teachers"] = own if of_all else {"en": own, "es": own}
             model["target_store"] = {"directory": str(tmp_path / "targets")}
-        elif isinstance(model.get("teachers"), str):
-            # One for all languages.
+        elif of_all:
             model["teachers"] = "fixtures/teachers/en.tar.gz"
         loop = train_loop(Params(params), tmp_path / "run")
         before = {name: x.detach().clone() for name, x in loop.model.named_parameters()}

@@ -10,6 +10,6 @@
 local runs = import '../lib/runs.libsonnet';
 local tasks = import '../lib/tasks.libsonnet';
 
-runs.distillation(tasks.with_text(tasks.aspect, 6), { type: 'structural' }) + {
+runs.distillation(tasks.with_text(tasks.aspect), { type: 'structural' }) + {
   train_data_path: [super.train_data_path, { unlabelled: 'data/text/{language}.txt#fold=1of8' }],
 }

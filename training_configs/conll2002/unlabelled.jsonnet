@@ -1,4 +1,4 @@
-// What makes the student better than its labels: the rest of the newspapers' sentences, which its teachers tag,
+// What makes the student better than labels alone: the rest of the newspapers' sentences, which its teachers tag,
 // beside the labelled ones, by the exact cross-entropy of whole tag sequences. Tokens are separated by spaces.
 //
 // The second command is for one teacher of all languages: see teacher.jsonnet.
@@ -9,6 +9,6 @@
 local runs = import '../lib/runs.libsonnet';
 local tasks = import '../lib/tasks.libsonnet';
 
-runs.distillation(tasks.with_text(tasks.conll2002, 6), { type: 'structural' }) + {
+runs.distillation(tasks.with_text(tasks.conll2002), { type: 'structural' }) + {
   train_data_path: [super.train_data_path, { unlabelled: 'data/unlabelled/conll2002/{language}.txt' }],
 }

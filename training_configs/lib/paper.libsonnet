@@ -1,6 +1,7 @@
 // The settings of Wang et al. (2020), for any of tasks.libsonnet: frozen embeddings under a BiLSTM-CRF,
 // SGD at 0.1, halved after 10 epochs without progress, batches of 2,000 tokens, up to 300 epochs.
 
+local schedules = import 'schedules.libsonnet';
 local tasks = import 'tasks.libsonnet';
 
 {
@@ -9,7 +10,7 @@ local tasks = import 'tasks.libsonnet';
     batch: {
       batch_sampler: { type: 'max_tokens_sampler', max_tokens: 2000, sorting_keys: ['tokens'] },
     },
-    scheduler: tasks.plateau(10),
+    scheduler: schedules.plateau(10),
     teachers: {
       [language]: 'out/paper/%s/teachers/%s/model.tar.gz' % [name, language]
       for language in std.objectFields(tasks[name].teachers)

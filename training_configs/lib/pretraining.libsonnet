@@ -1,5 +1,7 @@
 // Encoders that are pre-trained here, on text in several languages.
 
+local schedules = import 'schedules.libsonnet';
+
 local real_languages = [
   'de', 'en', 'es', 'fr', 'gl', 'hr', 'it', 'nl', 'nn', 'pl', 'pt', 'ru', 'sv', 'tr',
 ];
@@ -101,7 +103,7 @@ local encoder(layers, size, length) = {
         weight_decay: 0.01,
         parameter_groups: [[['bias$', 'LayerNorm'], { weight_decay: 0.0 }]],
       },
-      learning_rate_scheduler: { type: 'slanted_triangular', cut_frac: 0.06 },
+      learning_rate_scheduler: schedules.falling(0.06),
       grad_norm: 1.0,
       use_amp: true,
       // Long epochs: a checkpoint every ten minutes.

@@ -1,6 +1,7 @@
 // What the studies in training_configs/studies have in common: how much of each task's text they take,
 // how long they train on how many labels, what they are tested on, and their models.
 
+local schedules = import 'schedules.libsonnet';
 local taggers = import 'taggers.libsonnet';
 local tasks = import 'tasks.libsonnet';
 
@@ -31,7 +32,7 @@ local third = {
   },
   teacher_epochs: 12,
   learning_rate: 0.003,
-  scheduler: tasks.plateau(1),
+  scheduler: schedules.plateau(1),
   size: { words: 50, characters: 16, filters: 32, hidden: 64, dropout: 0.2 },
   fine_tuning: tasks.small_encoders,
   // Of a transformer of four layers.
@@ -120,7 +121,7 @@ local third = {
     local own = task.labels[percent];
     tasks.on_part(task, task.part + own.part, own.tokens) {
       epochs: own.epochs,
-      scheduler: tasks.plateau(own.patience),
+      scheduler: schedules.plateau(own.patience),
     },
 
   // The rest of the labelled text, without its labels, for the teachers to read.

@@ -31,7 +31,7 @@ local parts(task) = {
   all_but(i, n): fraction('#not-fold=%dof%d' % [i, n]),
 
   // Raw text beside labels.
-  with_text(own, more=[]): tasks.with_text(own, task.text_epochs) {
+  with_text(own, more=[]): tasks.with_text(own) {
     changes: {
       dataset_reader+: { unlabelled_reader: { type: 'unlabelled_text', max_instances: task.text } },
       train_data_path: [own.train, {
@@ -82,7 +82,7 @@ local parts(task) = {
 {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
   // student (its size), members (of an ensemble), teacher_epochs, raw (files of raw text, a pattern), text
-  // (how many sentences of it in each language), text_languages (beside those trained on) and text_epochs;
+  // (how many sentences of it in each language) and text_languages (beside those trained on);
   // seeds, if not five; encoder_raw, if there is more raw text for students that an encoder teaches.
   //
   // These rows answer the question. `ablations` has them and all others; `few_labels`, by percentage, the same

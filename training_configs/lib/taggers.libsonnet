@@ -1,5 +1,7 @@
 // Taggers: how words become vectors, and the CRF over them.
 
+local schedules = import 'schedules.libsonnet';
+
 local crf = {
   type: 'structured_crf_tagger',
   include_start_end_transitions: true,
@@ -49,7 +51,7 @@ local fine_tuning(rates) = {
       [['crf\\.'], { lr: rates.transitions, weight_decay: 0.0 }],
     ],
   },
-  learning_rate_scheduler: { type: 'slanted_triangular', cut_frac: 0.1 },
+  learning_rate_scheduler: schedules.falling(),
 };
 
 // Each has indexers, a vocabulary and a tagger; some, what they change in the trainer.

@@ -2,12 +2,10 @@
 // `{language}` in a path stands for every one of `languages`. Those under data/ are not part of the
 // repository: make `data` a link to wherever they lie.
 
+local schedules = import 'schedules.libsonnet';
+
 local spans = { label_encoding: 'BIO', validation_metric: '+f1-measure/macro' };
 local tokens = { label_encoding: null, validation_metric: '+accuracy/macro' };
-
-// Halved after so many epochs without progress; or falling to nothing by the last epoch, however many there are.
-local plateau(patience) = { type: 'reduce_on_plateau', mode: 'max', factor: 0.5, patience: patience };
-local falling = { type: 'slanted_triangular', cut_frac: 0.1 };
 
 // Enough for a fixture and over in seconds, against minutes a run on a real corpus.
 local tiny = {
@@ -17,7 +15,7 @@ local tiny = {
   epochs: 40,
   batch: { batch_size: 8, shuffle: true },
   learning_rate: 0.01,
-  scheduler: plateau(10),
+  scheduler: schedules.plateau(10),
   fine_tuning: { epochs: 40, encoder: 5e-4, others: 1e-2, projection: 1e-2, transitions: 5e-2 },
 };
 local by_tokens(most) = {
@@ -28,10 +26,12 @@ local full = {
   student: { words: 50, characters: 16, filters: 32, hidden: 48, dropout: 0.2 },
   min_count: 2,
   epochs: 12,
+  // With raw text beside the labels.
+  text_epochs: 6,
   batch: by_tokens(800),
   // Tuned on development data: see docs/results.
   learning_rate: 0.01,
-  scheduler: falling,
+  scheduler: schedules.falling(),
   fine_tuning: { epochs: 10, encoder: 1e-4, others: 1e-3, projection: 1e-3, transitions: 1e-2 },
 };
 
@@ -46,14 +46,12 @@ local full_teachers(task, languages) = {
   // want smaller rates.
   small_encoders:: { encoder: 5e-4, others: 3e-3, projection: 3e-3, transitions: 1e-2 },
 
-  plateau:: plateau,
-
   // The task on a part of its labels, such as '#fold=1of10', in batches of so many tokens.
   on_part(task, part, tokens): task { train: task.train + part, batch: by_tokens(tokens) },
 
   // The task with raw text beside its labels. An epoch is several times as long, so there are fewer, of larger
   // batches.
-  with_text(task, epochs): task { epochs: epochs, batch: by_tokens(1600) },
+  with_text(task): task { epochs: task.text_epochs, batch: by_tokens(1600) },
 
   fixtures: spans + tiny {
     reader: { type: 'structkd_conll' },
@@ -69,6 +67,7 @@ local full_teachers(task, languages) = {
     languages: ['en', 'fr', 'it', 'sv'],
     train: 'data/ud/{language}/train.conllu',
     dev: 'data/ud/{language}/dev.conllu',
+    text_epochs: 8,
   },
 
   // WikiAnn named entities.

@@ -11,11 +11,9 @@ suites.suite(tasks.aspect {
   student: suites.small,
   test: 'data/aspect/semeval2016/{language}/test.xml',
   zero_shot: {},
-  epochs: 12,
   teacher_epochs: 6,
   raw: 'data/text/{language}.txt',
   text: 4000,
   text_languages: [],
-  text_epochs: 6,
   members: 2,
 })

@@ -12,12 +12,10 @@ suites.suite(tasks.conll2002 {
   dev: 'data/conll2002/{language}/testa#fold=1of2',
   test: 'data/conll2002/{language}/testb',
   zero_shot: {},
-  epochs: 12,
   teacher_epochs: 8,
   raw: 'data/unlabelled/conll2002/{language}.txt',
   encoder_raw: ['data/text/{language}.txt'],
   text: 10000,
   text_languages: [],
-  text_epochs: 6,
   members: 2,
 })

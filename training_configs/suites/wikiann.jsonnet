@@ -13,11 +13,9 @@ suites.suite(tasks.wikiann {
   dev: 'data/wikiann/{language}/dev#fold=1of2',
   test: 'data/wikiann/{language}/test',
   zero_shot: { pt: 'data/wikiann/zero_shot/pt/test' },
-  epochs: 12,
   teacher_epochs: 8,
   raw: 'data/unlabelled/wikiann/{language}.txt',
   text: 15000,
   text_languages: ['pt'],
-  text_epochs: 6,
   members: 2,
 })

@@ -1,4 +1,4 @@
-// What makes the student better than its labels: text that its teachers tag, beside the labelled sentences, by
+// What makes the student better than labels alone: text that its teachers tag, beside the labelled sentences, by
 // the exact cross-entropy of whole tag sequences. It is the rest of the English treebank, and parts of other
 // French and Italian text, chosen by a hash of the words. Tokens are separated by spaces. Swedish has next to no
 // text beyond its treebank.
@@ -11,7 +11,7 @@
 local runs = import '../lib/runs.libsonnet';
 local tasks = import '../lib/tasks.libsonnet';
 
-runs.distillation(tasks.with_text(tasks.ud, 8), { type: 'structural' }) + {
+runs.distillation(tasks.with_text(tasks.ud), { type: 'structural' }) + {
   train_data_path: [super.train_data_path, { unlabelled: {
       en: 'data/unlabelled/ud/en.txt',
       fr: 'data/text/fr.txt#fold=1of4',

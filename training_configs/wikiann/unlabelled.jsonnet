@@ -1,4 +1,4 @@
-// What makes the student better than its labels: 15,000 more sentences of each language, which its teachers tag,
+// What makes the student better than labels alone: 15,000 more sentences of each language, which its teachers tag,
 // beside the labelled ones, by the exact cross-entropy of whole tag sequences. Tokens are separated by spaces.
 //
 // The second command is for one teacher of all languages: see teacher.jsonnet.
@@ -9,6 +9,6 @@
 local runs = import '../lib/runs.libsonnet';
 local tasks = import '../lib/tasks.libsonnet';
 
-runs.distillation(tasks.with_text(tasks.wikiann, 6), { type: 'structural' }) + {
+runs.distillation(tasks.with_text(tasks.wikiann), { type: 'structural' }) + {
   train_data_path: [super.train_data_path, { unlabelled: 'data/unlabelled/wikiann/{language}.txt' }],
 }
