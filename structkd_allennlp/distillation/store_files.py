@@ -13,6 +13,9 @@ _MAP_SIZE = 1 << 40
 # How many processes may read at once. (LMDB's default of 126 is soon used up by ones that were
 # killed, until somebody clears them away.)
 _MAX_READERS = 1024
+# At once in a process: 128 maps would take up all of its 47 bits of addresses. One that is dropped
+# is closed with the last transaction that reads it, and opened again when it is needed.
+_MOST_OPEN = 16
 
 
 class StoreFiles(NamedTuple):
@@ -28,7 +31,7 @@ class StoreFiles(NamedTuple):
     blocks: Any
 
 
-@functools.cache
+@functools.lru_cache(_MOST_OPEN)
 def open_store(directory: str) -> StoreFiles:
     """LMDB lets a process open an environment once, so all stores of a directory share it."""
     data = Path(directory, "data.mdb")

@@ -205,12 +205,13 @@ class TargetStore(FromParams):
         All entries that are not of earlier versions, by the first bytes of their addresses, in
         their order: what two stores of the same scores have in common.
         """
-        if self._files.index is None:
+        files = self._files
+        if files.index is None:
             return
         with self._reading() as transaction:
-            for key, place in transaction.cursor(self._files.index):
+            for key, place in transaction.cursor(files.index):
                 number, offset = _PLACE.unpack(place)
-                block: Any = transaction.get(_NUMBER.pack(number), db=self._files.blocks)
+                block: Any = transaction.get(_NUMBER.pack(number), db=files.blocks)
                 yield bytes(key), bytes(block[offset : offset + size_at(block, offset)])
 
     def size(self) -> int:

@@ -338,6 +338,20 @@ def test_nothing_is_opened_before_it_is_used(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
+def test_a_process_may_use_more_stores_than_fit_into_its_addresses(tmp_path):
+    stores = [TargetStore(str(tmp_path / str(i))) for i in range(130)]
+    for store in stores:
+        store.put("t", [(SENTENCE, SCORES)])
+    first = stores[0].entries()
+    entry = next(first)
+    # Meanwhile the others take turns, and the first, in use, stays open.
+    for store in stores[1:]:
+        assert store.get("t", SENTENCE, 5) is not None
+        assert list(store.entries()) == [entry]
+    assert list(first) == []
+    assert stores[0].get("t", SENTENCE, 5) is not None
+
+
 def numbered(i, j):
     return Sentence([str(i), str(j), "", ""], "en")
 
