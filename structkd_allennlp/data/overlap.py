@@ -26,8 +26,16 @@ def check_folds(data: Mapping[str, Sequence[CorpusFile]]) -> None:
 
     # Raises
 
-    `ConfigurationError` where two of these name folds of one file that are not disjoint.
+    `ConfigurationError` where two of these name folds of one file that are not disjoint, or one
+    names folds that have no sentence in common, whatever is in the file.
     """
+    for name, files in data.items():
+        for file in files:
+            if (parts := split_parts(file.path)[1]) and not parts_overlap(parts):
+                raise ConfigurationError(
+                    f"{name} has no sentence: none can be in all of these folds, {file.path}. "
+                    "1of10 has nothing in common with not-1of10; name another, such as 2of10."
+                )
     for (name, files), (other, others) in combinations(data.items(), 2):
         for path, theirs in overlapping_files(_labelled(files), _labelled(others)):
             if split_parts(path)[1] or split_parts(theirs)[1]:

@@ -78,6 +78,9 @@ def test_folds_of_what_has_to_be_disjoint():
 
     train = files("a#not-fold=1of10#not-fold=2of10", {"unlabelled": "a"})
     check_folds({"train": train, "dev": files("a#fold=1of10"), "test": files("a#fold=2of10")})
+    # A hundredth lies in a tenth.
+    with pytest.raises(ConfigurationError, match=r"train has no .* a#not-fold=1of10#fold=1of100\."):
+        check_folds({"train": files("b", "a#not-fold=1of10#fold=1of100")})
     # A whole file that is trained and tested on is somebody's decision.
     check_folds({"train": files("a"), "dev": files("a")})
     for others in (

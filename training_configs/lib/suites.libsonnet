@@ -26,8 +26,9 @@ local parts(task) = {
     teacher_epochs: times * task.teacher_epochs,
   },
   all: fraction(''),
-  '10': fraction('#fold=1of10', 2, 200),
-  '1': fraction('#fold=1of100', 4, 60),
+  local fold = std.get(task, 'few_labels_fold', 1),
+  '10': fraction('#fold=%dof10' % fold, 2, 200),
+  '1': fraction('#fold=%dof100' % fold, 4, 60),
   all_but(i, n): fraction('#not-fold=%dof%d' % [i, n]),
 
   // Raw text beside labels.
@@ -83,7 +84,8 @@ local parts(task) = {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
   // student (its size), members (of an ensemble), teacher_epochs, raw (files of raw text, a pattern), text
   // (how many sentences of it in each language) and text_languages (beside those trained on);
-  // seeds, if not five; encoder_raw, if there is more raw text for students that an encoder teaches.
+  // seeds, if not five; encoder_raw, if there is more raw text for students that an encoder teaches;
+  // few_labels_fold, if the first tenth of the labelled sentences is development data.
   //
   // These rows answer the question. `ablations` has them and all others; `few_labels`, by percentage, the same
   // rows where everybody has that part of the labels.

@@ -16,4 +16,5 @@ suites.suite(tasks.aspect {
   text: 4000,
   text_languages: [],
   members: 2,
+  few_labels_fold: 2,
 })
