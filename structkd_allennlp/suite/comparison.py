@@ -305,7 +305,8 @@ class Comparison:
         """
         (row - baseline) / (teachers - baseline), of the averages over languages and over the seeds
         that have all three, each with the teachers that it learns from; `None` for a row without
-        teachers or baseline, and where the teachers are not better than the baseline.
+        teachers or baseline, and where the teachers are not better than the baseline with each
+        seed: a share of next to nothing says nothing.
         """
         baseline = self.baseline_of(row)
         if baseline is None:
@@ -315,8 +316,8 @@ class Comparison:
         )
         seeds = [seed for seed in students if seed in baselines and seed in teachers]
         gain = sum(students[seed] - baselines[seed] for seed in seeds)
-        gap = sum(teachers[seed] - baselines[seed] for seed in seeds)
-        return gain / gap if gap > 0 else None
+        gaps = [teachers[seed] - baselines[seed] for seed in seeds]
+        return gain / sum(gaps) if gaps and min(gaps) > 0 else None
 
     def _row(self, name: str) -> System:
         planned = [run for run in self.results["runs"] if run["row"] == name]

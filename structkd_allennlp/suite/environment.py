@@ -27,6 +27,7 @@ def machine() -> Dict[str, Any]:
     return {
         "platform": platform.platform(),
         "processor": _processor(),
+        "instructions": _instructions(),
         "cores": cores(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
@@ -68,6 +69,16 @@ def _git(directory: Path, *arguments: str) -> str:
     command = ["git", "-C", str(directory), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     return done.stdout.strip()
+
+
+def _instructions() -> str:
+    """
+    Of the processor, which vector instructions PyTorch uses: with others, oneDNN adds up in another
+    order, and the same seed gives another model.
+    """
+    own = torch.backends.cpu.get_cpu_capability()
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    return f"{own}, oneDNN up to {most}" if most else own
 
 
 def _processor() -> str:

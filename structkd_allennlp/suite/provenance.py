@@ -46,7 +46,10 @@ def _machine(run: Run) -> str:
         return _NOT_RECORDED
     threads, cores, gpus = (made_with[x] for x in ("threads", "cores", "gpus"))
     of = " and ".join([f"{threads} of {cores} cores", *gpus])
-    return f"{of}, {made_with['processor']}"
+    processor = made_with["processor"]
+    if "instructions" in made_with:
+        processor += f" ({made_with['instructions']})"
+    return f"{of}, {processor}"
 
 
 def _software(run: Run) -> str:

@@ -42,7 +42,7 @@ def scores_table(comparison: Comparison, contrasts: Sequence[ContrastStatistics]
             f"Gain, p: the difference from {'its baseline' if others else comparison.baseline.name}"
             " with the same seeds, and the headline test of it (see below).",
             "Gap closed: (row - baseline) / (teachers - baseline), of the averages, seed by seed "
-            "with the teachers that it learns from.",
+            "with the teachers that it learns from; where these are better with each seed.",
             "The best student, in bold, is chosen by its development score, from "
             f"{comparison.baseline.name} and the rows compared with it. It has two seeds or more.",
             f'"{ONE_SEED}": there is no telling what other seeds would give.',

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+import torch
 
 from structkd_allennlp.suite import environment
 
@@ -52,6 +53,15 @@ def test_machine_and_versions():
     assert len(machine["gpus"]) == len(environment.gpus())
     versions = environment.versions(["torch", "no-such-package"])
     assert list(versions) == ["python", "torch"]
+
+
+def test_instructions_are_those_in_use(monkeypatch):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    own = torch.backends.cpu.get_cpu_capability()
+    assert environment.machine()["instructions"] == own
+    # They come from the processor, or from whoever says which to use.
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert environment.machine()["instructions"] == f"{own}, oneDNN up to AVX2"
 
 
 @pytest.mark.parametrize(("visible", "names"), [("2,5", ["2", "5"]), (None, ["0", "1"])])

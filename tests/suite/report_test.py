@@ -226,7 +226,7 @@ class TestMarkdown:
     def test_runs_of_several_revisions(self, complete, tmp_path, without_plots):
         text = (complete / "report.md").read_text(encoding="utf-8")
         assert f"- trained at: {40 * 'a'} (18 runs)\n" in text
-        assert "- trained on: 1 of 2 cores, Intel(R) Xeon(R) (18 runs)\n" in text
+        assert "- trained on: 1 of 2 cores, Intel(R) Xeon(R) (AVX2) (18 runs)\n" in text
         assert "Not all runs" not in text
         results = make_results(tmp_path, seeds=(1,))
         results["runs"][0]["revisions"] = ["b-dirty", "c"]

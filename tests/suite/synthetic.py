@@ -13,6 +13,7 @@ ENVIRONMENT = {
     "structkd_allennlp": "0.1.0",
     "platform": "Linux-6.1-x86_64",
     "processor": "Intel(R) Xeon(R)",
+    "instructions": "AVX2",
     "cores": 2,
     "gpus": [],
     "revision": 40 * "a",
