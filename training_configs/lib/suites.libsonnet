@@ -56,7 +56,7 @@ local parts(task) = {
   local row(name, config) = {
     name: name,
     config: config + alike,
-    seeds: std.get(task, 'seeds', [1, 2, 3, 4, 5]),
+    seeds: [1, 2, 3, 4, 5],
   },
   alone(name, own=$.all, tagger=$.student):
     row(name, runs.baseline(own, tagger)),
@@ -83,9 +83,9 @@ local parts(task) = {
 {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
   // student (its size), members (of an ensemble), teacher_epochs, raw (files of raw text, a pattern), text
-  // (how many sentences of it in each language) and text_languages (beside those trained on);
-  // seeds, if not five; encoder_raw, if there is more raw text for students that an encoder teaches;
-  // few_labels_fold, if the first tenth of the labelled sentences is development data.
+  // (how many sentences of it in each language) and text_languages (beside those trained on); encoder_raw, if
+  // there is more raw text for students that an encoder teaches; few_labels_fold, if the first tenth of the
+  // labelled sentences is development data.
   //
   // These rows answer the question. `ablations` has them and all others; `few_labels`, by percentage, the same
   // rows where everybody has that part of the labels.
