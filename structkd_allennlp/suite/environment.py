@@ -73,8 +73,8 @@ def _git(directory: Path, *arguments: str) -> str:
 
 def _instructions() -> str:
     """
-    Of the processor, which vector instructions PyTorch uses: with others, oneDNN adds up in another
-    order, and the same seed gives another model.
+    Of the processor, which vector instructions PyTorch and oneDNN use: with others, they add up in
+    another order, and the same seed gives another model.
     """
     own = torch.backends.cpu.get_cpu_capability()
     most = os.environ.get("ONEDNN_MAX_CPU_ISA")
