@@ -13,6 +13,7 @@ from structkd_allennlp.commands.train_tokenizer import TrainTokenizer
 from structkd_allennlp.data.dataset_readers import (
     ConllReader,
     MultilingualReader,
+    NGramTextReader,
     PretrainingTextReader,
     SemEvalAspectReader,
     UniversalDependenciesPosReader,
@@ -79,6 +80,7 @@ __all__ = [
     "MultilingualReader",
     "MultilingualTaggingEvaluator",
     "MultilingualTaggingMetrics",
+    "NGramTextReader",
     "OverlapCheckCallback",
     "PosteriorObjective",
     "PretrainingTextReader",

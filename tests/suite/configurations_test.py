@@ -88,6 +88,11 @@ def check_fairness(task, rows, part):
                 assert others == ["data/text/{language}.txt"]
             else:
                 assert not others or name == "text_zero_shot"
+        if name.startswith("samples_"):
+            # Of sentences like the labelled ones, and of no others.
+            labelled, text = labelled
+            assert text == {"unlabelled": [labelled]}
+            assert config["trainer"] == configs["text_pseudo_labels"]["trainer"]
         assert labelled == baseline["train_data_path"] + part
         # The same text, read as often as the control reads it.
         if name.startswith("text_") and name != "text_zero_shot":

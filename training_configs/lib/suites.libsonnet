@@ -31,15 +31,20 @@ local parts(task) = {
   '1': fraction('#fold=%dof100' % fold, 4, 60),
   all_but(i, n): fraction('#not-fold=%dof%d' % [i, n]),
 
-  // Raw text beside labels.
-  with_text(own, more=[]): tasks.with_text(own) {
+  // Unlabelled text beside labels.
+  local with_unlabelled(own, reader, paths) = tasks.with_text(own) {
     changes: {
-      dataset_reader+: { unlabelled_reader: { type: 'unlabelled_text', max_instances: task.text } },
-      train_data_path: [own.train, {
-        unlabelled: [task.raw] + more,
-      }],
+      dataset_reader+: { unlabelled_reader: reader },
+      train_data_path: [own.train, { unlabelled: paths }],
     },
   },
+  with_text(own, more=[]): with_unlabelled(
+    own, { type: 'unlabelled_text', max_instances: task.text }, [task.raw] + more
+  ),
+  // Not raw text, but sentences that are sampled from n-grams of the labelled ones.
+  with_samples(own): with_unlabelled(
+    own, { type: 'ngram_text', reader: task.reader, max_instances: task.samples }, [own.train]
+  ),
 
   // What all runs have: the words and tags of all labelled sentences, whatever part of them a model learns
   // from. ("test" is what AllenNLP calls any third file; nothing is tested on it.)
@@ -84,8 +89,10 @@ local parts(task) = {
   // `task` is one of tasks.libsonnet with title, description, test (a pattern), zero_shot (files by language),
   // student (its size), members (of an ensemble), teacher_epochs, raw (files of raw text, a pattern), text
   // (how many sentences of it in each language) and text_languages (beside those trained on); encoder_raw, if
-  // there is more raw text for students that an encoder teaches; few_labels_fold, if the first tenth of the
-  // labelled sentences is development data.
+  // there is more raw text for students that an encoder teaches; encoder_members, if it is fine-tuned so many
+  // times; samples, if there are students that read so many sentences in each language that are sampled from
+  // n-grams of the labelled ones; few_labels_fold, if the first tenth of the labelled sentences is development
+  // data.
   //
   // These rows answer the question. `ablations` has them and all others; `few_labels`, by percentage, the same
   // rows where everybody has that part of the labels.
@@ -171,20 +178,36 @@ local parts(task) = {
         local teachers = ['ensemble', 'encoder'],
         local raw = std.get(task, 'encoder_raw', []),
         local text = own.with_text(own.all, raw),
-        description: super.description + ' In rows with `encoder`, an encoder that was pre-trained on raw text and fine-tuned on the same labels teaches beside the ensemble%s.' % (
+        local sampled = if !('samples' in task) then { description: '', rows: [], contrasts: [] } else {
+          local samples = own.with_samples(own.all),
+          description: ' In rows with `samples`, students read no raw text, but sentences that are sampled from n-grams of the labelled ones.',
+          rows: [
+            own.distilled('samples_encoder_pseudo_labels', pseudo_labels, samples, teachers),
+            own.distilled('samples_encoder_structural', structural, samples, teachers),
+          ],
+          contrasts: [
+            own.contrast('samples_encoder_pseudo_labels', 'baseline'),
+            own.contrast('samples_encoder_structural', 'baseline'),
+            own.contrast('samples_encoder_structural', 'samples_encoder_pseudo_labels'),
+            own.contrast('samples_encoder_structural', 'text_encoder_structural'),
+          ],
+        },
+        description: super.description + ' In rows with `encoder`, an encoder that was pre-trained on raw text and fine-tuned%s on the same labels teaches beside the ensemble%s.' % [
+          if 'encoder_members' in task then ' %d times, with different seeds,' % task.encoder_members else '',
           if raw == [] then '' else
-            ', and students also read up to %d sentences in each language of what it was pre-trained on' % task.text
-        ),
+            ', and students also read up to %d sentences in each language of what it was pre-trained on' % task.text,
+        ] + sampled.description,
         teachers+: {
           encoder: {
             config: own.teacher(fine_tuned, taggers.transformer_crf(fine_tuned, encoder)),
+            [if 'encoder_members' in task then 'members']: task.encoder_members,
             seeds: teachers_seeds,
           },
         },
         rows+: [
           own.distilled('text_encoder_pseudo_labels', pseudo_labels, text, teachers),
           own.distilled('text_encoder_structural', structural, text, teachers),
-        ],
+        ] + sampled.rows,
         contrasts+: [
           own.contrast('text_encoder_pseudo_labels', 'baseline'),
           own.contrast('text_encoder_structural', 'baseline'),
@@ -192,7 +215,7 @@ local parts(task) = {
         ] + (
           // Where they differ in nothing but teachers.
           if raw == [] then [own.contrast('text_encoder_structural', 'text_structural')] else []
-        ),
+        ) + sampled.contrasts,
         needs: {
           [encoder]: 'pre-train it (docs/pretraining.md), or give another ENCODER',
         },

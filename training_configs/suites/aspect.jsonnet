@@ -14,7 +14,9 @@ suites.suite(tasks.aspect {
   teacher_epochs: 6,
   raw: 'data/text/{language}.txt',
   text: 4000,
+  samples: 10000,
   text_languages: [],
   members: 2,
+  encoder_members: 2,
   few_labels_fold: 2,
 })

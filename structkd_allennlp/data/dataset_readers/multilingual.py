@@ -16,7 +16,11 @@ from structkd_allennlp.data.corpus_paths import (
     files_of_languages,
     guess_language,
 )
-from structkd_allennlp.data.dataset_readers.tagging_reader import TaggingReader, check_max_instances
+from structkd_allennlp.data.dataset_readers.tagging_reader import (
+    TaggingReader,
+    as_tagging_reader,
+    check_max_instances,
+)
 from structkd_allennlp.data.dataset_readers.unlabelled_text import UnlabelledTextReader
 from structkd_allennlp.data.sentences import TaggedSentence, sentence_of
 
@@ -71,17 +75,19 @@ class MultilingualReader(DatasetReader):
             manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs
         )
         self.readers = {
-            language: _tagging_reader(f'"readers.{language}"', own)
+            language: as_tagging_reader(f'"readers.{language}" of a "multilingual"', own)
             for language, own in (readers or {}).items()
         }
-        self.reader = None if reader is None else _tagging_reader('"reader"', reader)
+        self.reader = (
+            None if reader is None else as_tagging_reader('"reader" of a "multilingual"', reader)
+        )
         if self.reader is None and not self.readers:
             raise ConfigurationError(
                 'a "multilingual" dataset reader needs a "reader" for all languages or "readers" '
                 "for some of them."
             )
-        self.unlabelled_reader = _tagging_reader(
-            '"unlabelled_reader"', unlabelled_reader or UnlabelledTextReader()
+        self.unlabelled_reader = as_tagging_reader(
+            '"unlabelled_reader" of a "multilingual"', unlabelled_reader or UnlabelledTextReader()
         )
         self.languages = list(self.readers) if languages is None else languages
         self._files_of = files_of if languages is None else files_of_languages
@@ -169,12 +175,3 @@ class MultilingualReader(DatasetReader):
                 file.path,
             )
         return file._replace(language=guess), reader
-
-
-def _tagging_reader(name: str, reader: DatasetReader) -> TaggingReader:
-    if not isinstance(reader, TaggingReader):
-        raise ConfigurationError(
-            f'{name} of a "multilingual" dataset reader is a {type(reader).__name__}. Use one of '
-            "structkd_allennlp's readers of tagged sentences there."
-        )
-    return reader

@@ -249,3 +249,13 @@ class TaggingReader(DatasetReader):
         text_field = instance["tokens"]
         assert isinstance(text_field, TextField)
         text_field.token_indexers = self.token_indexers
+
+
+def as_tagging_reader(name: str, reader: DatasetReader) -> TaggingReader:
+    """The reader, which a configuration calls by this name, if it is one of ours."""
+    if not isinstance(reader, TaggingReader):
+        raise ConfigurationError(
+            f"{name} dataset reader is a {type(reader).__name__}. Use one of structkd_allennlp's "
+            "readers of tagged sentences there."
+        )
+    return reader
