@@ -4,6 +4,7 @@ import logging
 import os
 import random
 from collections import defaultdict
+from itertools import islice
 from typing import Any, DefaultDict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from allennlp.data import DatasetReader, Token
@@ -82,7 +83,7 @@ class NGramTextReader(TaggingReader):
     # Parameters
 
     reader : `TaggingReader`
-        Reads the file.
+        Reads the file. Its own `max_instances` is how many sentences the model is made of.
     max_instances : `int`, optional (default=`None`)
         How many sentences a file gives; by default, as many as are in it. Where there are not so
         many, a warning says how many there are.
@@ -92,11 +93,13 @@ class NGramTextReader(TaggingReader):
     def __init__(self, reader: DatasetReader, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.reader = as_tagging_reader('"reader" of an "ngram_text"', reader)
+        self.files_name_language = self.reader.files_name_language
 
     def sentences(
         self, file_path: PathOrStr, language: Optional[str] = None
     ) -> Iterator[TaggedSentence]:
-        corpus = list(self.reader.sentences(file_path, language or self.language))
+        sentences = self.reader.sentences(file_path, language or self.language)
+        corpus = list(islice(sentences, self.reader.max_instances))
         wanted = self.max_instances or len(corpus)
         found = 0
         for words in _new_sentences([sentence.words for sentence in corpus]):

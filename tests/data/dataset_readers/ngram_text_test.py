@@ -118,6 +118,21 @@ def test_as_the_unlabelled_text_of_a_multilingual_reader():
         assert {w for s in unlabelled if s.language == language for w in s.words} <= known
 
 
+def test_of_the_first_sentences_in_the_language_that_the_file_names(tmp_path):
+    path = tmp_path / "x"
+    rows = [f"gl:{word}\tO" if word else "" for word in (*"abc", "", *"dbe", "", *"fbg", "")]
+    path.write_text("\n".join(rows))
+    own = {"type": "wikiann", "max_instances": 2}
+    params = {
+        "type": "multilingual",
+        "reader": "wikiann",
+        "unlabelled_reader": {"type": "ngram_text", "reader": own},
+    }
+    sentences = list(DatasetReader.from_params(Params(params)).sentences({"unlabelled": str(path)}))
+    assert sorted(words_of(sentences)) == [("a", "b", "e"), ("d", "b", "c")]
+    assert {sentence.language for sentence in sentences} == {"gl"}
+
+
 def test_a_corpus_of_few_sentences_gives_few(tmp_path, caplog):
     path = tmp_path / "x"
     path.write_text("a b c\nd b e\n")
