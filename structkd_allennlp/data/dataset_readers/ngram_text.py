@@ -87,6 +87,9 @@ class NGramTextReader(TaggingReader):
     max_instances : `int`, optional (default=`None`)
         How many sentences a file gives; by default, as many as are in it. Where there are not so
         many, a warning says how many there are.
+
+    Raises `ConfigurationError` for input that `reader` cannot read, and where no sentence can be
+    made that is not in the file.
     """
 
     # The hint says `DatasetReader` because only that class can look up a registered name.
