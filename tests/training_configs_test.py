@@ -36,6 +36,7 @@ DISTRIBUTED = sorted(FOLDER.glob("distributed/*.jsonnet"))
 ENCODERS = FOLDER / "suites/encoders.jsonnet"
 ABLATIONS = FOLDER / "suites/ablations.jsonnet"
 FEW_LABELS = FOLDER / "suites/few_labels.jsonnet"
+FEW_LABELS_ENCODERS = FOLDER / "suites/few_labels_encoders.jsonnet"
 # The corpora that a checkout cannot hold.
 needs_data = pytest.mark.skipif(
     not Path("data").exists(), reason="the link to the full corpora is not there"
@@ -145,6 +146,8 @@ def test_the_comments_name_commands_that_parse(config):
         variables = {"TASK"}
     if config == FEW_LABELS:
         variables = {"TASK", "PERCENTAGE"}
+    if config == FEW_LABELS_ENCODERS:
+        variables = {"TASK", "PERCENTAGE", "ENCODER"}
     if config in DISTRIBUTED:
         variables = {"TASK", "DEVICES"}
         variables |= {"NODES", "ADDRESS"} if config.stem == "several_nodes" else set()

@@ -8,6 +8,7 @@ from tests.training_configs_test import (
     ABLATIONS,
     ENCODERS,
     FEW_LABELS,
+    FEW_LABELS_ENCODERS,
     FOLDER,
     SUITES,
     TASKS,
@@ -25,7 +26,7 @@ def test_comparisons_are_fair(task, monkeypatch):
     main = Suite.from_file(str(FOLDER / f"suites/{task}.jsonnet"))
     check_goes_on(task, suite, main)
     check_ensemble(main)
-    check_encoders(task, main, monkeypatch)
+    check_encoders(task, main, ENCODERS, "", monkeypatch)
     # The first tenth of opinion targets is development data.
     fold = 2 if task == "aspect" else 1
     for percentage, part in (("10", f"#fold={fold}of10"), ("1", f"#fold={fold}of100")):
@@ -34,23 +35,25 @@ def test_comparisons_are_fair(task, monkeypatch):
         check_fairness(task, [main.rows[0], *few.rows], part)
         assert [row.name for row in few.rows] == [row.name for row in main.rows]
         check_ensemble(few)
+        check_encoders(task, few, FEW_LABELS_ENCODERS, part, monkeypatch)
 
 
-def check_goes_on(task, suite, main):
-    """What a task's own suite has run is not run again, and what is added is as fair."""
+def check_goes_on(task, suite, main, part=""):
+    """What another suite has run is not run again, and what is added is as fair."""
     assert suite.rows[: len(main.rows)] == main.rows
     assert main.teachers.items() <= suite.teachers.items()
-    check_fairness(task, suite.rows, "")
+    full = Suite.from_file(str(FOLDER / f"suites/{task}.jsonnet"))
+    check_fairness(task, [full.rows[0], *suite.rows] if part else suite.rows, part)
 
 
-def check_encoders(task, main, monkeypatch):
+def check_encoders(task, main, path, part, monkeypatch):
     """The same comparison, and students that have one teacher more, of the same labels."""
     monkeypatch.setenv("ENCODER", "no/encoder")
     with pytest.raises(ConfigurationError, match="no/encoder does not exist: pre-train it"):
-        Suite.from_file(str(ENCODERS))
+        Suite.from_file(str(path))
     monkeypatch.setenv("ENCODER", "fixtures/tiny_mbert")
-    suite = Suite.from_file(str(ENCODERS))
-    check_goes_on(task, suite, main)
+    suite = Suite.from_file(str(path))
+    check_goes_on(task, suite, main, part)
     baseline = main.rows[0].config
     config = suite.teachers["encoder"]["config"]
     assert config["train_data_path"] == baseline["train_data_path"]
@@ -93,6 +96,11 @@ def check_fairness(task, rows, part):
             labelled, text = labelled
             assert text == {"unlabelled": [labelled]}
             assert config["trainer"] == configs["text_pseudo_labels"]["trainer"]
+        if name.startswith("rest_"):
+            # Of the labelled sentences that nobody has the labels of, and of no others.
+            labelled, text = labelled
+            rest = part.replace("#fold", "#not-fold")
+            assert text == {"unlabelled": [baseline["train_data_path"] + rest]}
         assert labelled == baseline["train_data_path"] + part
         # The same text, read as often as the control reads it.
         if name.startswith("text_") and name != "text_zero_shot":

@@ -24,6 +24,13 @@ local parts(task) = {
   local fraction(part, times=1, tokens=800) = tasks.on_part(task, part, tokens) {
     epochs: times * task.epochs,
     teacher_epochs: times * task.teacher_epochs,
+    // What is left of the labelled sentences.
+    rest: task.train + std.strReplace(part, '#fold', '#not-fold'),
+    // For an encoder that is fine-tuned.
+    fine_tuned:: tasks.on_part(task, part, 400 / times) {
+      teacher_epochs: 5 * times,
+      fine_tuning: tasks.small_encoders,
+    },
   },
   all: fraction(''),
   local fold = std.get(task, 'few_labels_fold', 1),
@@ -45,6 +52,8 @@ local parts(task) = {
   with_samples(own): with_unlabelled(
     own, { type: 'ngram_text', reader: task.reader, max_instances: task.samples }, [own.train]
   ),
+  // Not raw text, but the rest of the labelled sentences, without their labels. There are fewer of them.
+  with_rest(own): with_unlabelled(own, task.reader, [own.rest]) { epochs: 2 * super.epochs },
 
   // What all runs have: the words and tags of all labelled sentences, whatever part of them a model learns
   // from. ("test" is what AllenNLP calls any third file; nothing is tested on it.)
@@ -74,6 +83,20 @@ local parts(task) = {
     rows: [row],
     against: [against],
   },
+  // All sequences of these teachers, and the control.
+  students(name, text, teachers): {
+    local control = name + '_pseudo_labels',
+    local main = name + '_structural',
+    rows: [
+      $.distilled(control, pseudo_labels, text, teachers),
+      $.distilled(main, structural, text, teachers),
+    ],
+    contrasts: [
+      $.contrast(control, 'baseline'),
+      $.contrast(main, 'baseline'),
+      $.contrast(main, control),
+    ],
+  },
 
   head(labels=$.all): {
     title: task.title,
@@ -94,25 +117,45 @@ local parts(task) = {
   // n-grams of the labelled ones; few_labels_fold, if the first tenth of the labelled sentences is development
   // data.
   //
-  // These rows answer the question. `ablations` has them and all others; `few_labels`, by percentage, the same
-  // rows where everybody has that part of the labels.
+  // These rows answer the question. `ablations` has them and all others; `encoders` those that an encoder
+  // teaches as well; `few_labels` and `few_labels_encoders`, by percentage, are the same where everybody has
+  // that part of the labels.
   suite(task):
     local own = parts(task);
     local text = own.with_text(own.all);
     local main(labels) =
-      local text = own.with_text(labels);
+      local students = own.students('text', own.with_text(labels), 'ensemble');
       own.head(labels) + {
-        rows: [
-          own.alone('baseline', labels),
-          own.distilled('text_pseudo_labels', pseudo_labels, text),
-          own.distilled('text_structural', structural, text),
-        ],
+        rows: [own.alone('baseline', labels)] + students.rows,
         baseline: 'baseline',
-        contrasts: [
-          own.contrast('text_pseudo_labels', 'baseline'),
-          own.contrast('text_structural', 'baseline'),
-          own.contrast('text_structural', 'text_pseudo_labels'),
+        contrasts: students.contrasts,
+      };
+    // Beside the others, an encoder that was pre-trained on raw text (docs/pretraining.md) and fine-tuned on the
+    // same labels is a teacher.
+    local with_encoder(encoder, labels) =
+      local raw = std.get(task, 'encoder_raw', []);
+      local students = own.students('text_encoder', own.with_text(labels, raw), ['ensemble', 'encoder']);
+      {
+        description: super.description + ' In rows with `encoder`, an encoder that was pre-trained on raw text and fine-tuned%s on the same labels teaches beside the ensemble%s.' % [
+          if 'encoder_members' in task then ' %d times, with different seeds,' % task.encoder_members else '',
+          if raw == [] then '' else
+            ', and students also read up to %d sentences in each language of what it was pre-trained on' % task.text,
         ],
+        teachers+: {
+          encoder: {
+            config: own.teacher(labels.fine_tuned, taggers.transformer_crf(labels.fine_tuned, encoder)),
+            [if 'encoder_members' in task then 'members']: task.encoder_members,
+            seeds: teachers_seeds,
+          },
+        },
+        rows+: students.rows,
+        // Where they differ in nothing but teachers.
+        contrasts+: students.contrasts + (
+          if raw == [] then [own.contrast('text_encoder_structural', 'text_structural')] else []
+        ),
+        needs: {
+          [encoder]: 'pre-train it (docs/pretraining.md), or give another ENCODER',
+        },
       };
 
     local others = [
@@ -168,57 +211,13 @@ local parts(task) = {
           own.contrast('text_structural', 'structural'),
         ],
       },
-      // Beside the others, an encoder that was pre-trained on raw text (docs/pretraining.md) and fine-tuned on
-      // the same labels is a teacher.
-      encoders(encoder):: main(own.all) + {
-        local fine_tuned = tasks.on_part(task, '', 400) {
-          teacher_epochs: 5,
-          fine_tuning: tasks.small_encoders,
-        },
-        local teachers = ['ensemble', 'encoder'],
-        local raw = std.get(task, 'encoder_raw', []),
-        local text = own.with_text(own.all, raw),
-        local sampled = if !('samples' in task) then { description: '', rows: [], contrasts: [] } else {
-          local samples = own.with_samples(own.all),
-          description: ' In rows with `samples`, students read no raw text, but sentences that are sampled from n-grams of the labelled ones.',
-          rows: [
-            own.distilled('samples_encoder_pseudo_labels', pseudo_labels, samples, teachers),
-            own.distilled('samples_encoder_structural', structural, samples, teachers),
-          ],
-          contrasts: [
-            own.contrast('samples_encoder_pseudo_labels', 'baseline'),
-            own.contrast('samples_encoder_structural', 'baseline'),
-            own.contrast('samples_encoder_structural', 'samples_encoder_pseudo_labels'),
-            own.contrast('samples_encoder_structural', 'text_encoder_structural'),
-          ],
-        },
-        description: super.description + ' In rows with `encoder`, an encoder that was pre-trained on raw text and fine-tuned%s on the same labels teaches beside the ensemble%s.' % [
-          if 'encoder_members' in task then ' %d times, with different seeds,' % task.encoder_members else '',
-          if raw == [] then '' else
-            ', and students also read up to %d sentences in each language of what it was pre-trained on' % task.text,
-        ] + sampled.description,
-        teachers+: {
-          encoder: {
-            config: own.teacher(fine_tuned, taggers.transformer_crf(fine_tuned, encoder)),
-            [if 'encoder_members' in task then 'members']: task.encoder_members,
-            seeds: teachers_seeds,
-          },
-        },
-        rows+: [
-          own.distilled('text_encoder_pseudo_labels', pseudo_labels, text, teachers),
-          own.distilled('text_encoder_structural', structural, text, teachers),
-        ] + sampled.rows,
-        contrasts+: [
-          own.contrast('text_encoder_pseudo_labels', 'baseline'),
-          own.contrast('text_encoder_structural', 'baseline'),
-          own.contrast('text_encoder_structural', 'text_encoder_pseudo_labels'),
-        ] + (
-          // Where they differ in nothing but teachers.
-          if raw == [] then [own.contrast('text_encoder_structural', 'text_structural')] else []
-        ) + sampled.contrasts,
-        needs: {
-          [encoder]: 'pre-train it (docs/pretraining.md), or give another ENCODER',
-        },
+      encoders(encoder):: main(own.all) + with_encoder(encoder, own.all) + if !('samples' in task) then {} else {
+        local students = own.students('samples_encoder', own.with_samples(own.all), ['ensemble', 'encoder']),
+        description: super.description + ' In rows with `samples`, students read no raw text, but sentences that are sampled from n-grams of the labelled ones.',
+        rows+: students.rows,
+        contrasts+: students.contrasts + [
+          own.contrast('samples_encoder_structural', 'text_encoder_structural'),
+        ],
       },
       // How much k matters, on labelled text alone: the k best sequences, alike or weighted.
       sequences:: own.head() + {
@@ -231,15 +230,26 @@ local parts(task) = {
         ]),
         baseline: 'baseline',
       },
-      few_labels:: {
-        [percentage]: main(own[percentage]) + {
-          title: '%s, %s%% of the labels' % [super.title, percentage],
-          description: 'Everybody, teachers too, has %s%% of the labels; students with text have as much text as they have beside all labels. Epochs are chosen as there.' % percentage,
-          // Differences are larger than with all labels.
-          rows: with_three_seeds(super.rows),
-        }
+      local few(percentage) = main(own[percentage]) + {
+        title: '%s, %s%% of the labels' % [super.title, percentage],
+        description: 'Everybody, teachers too, has %s%% of the labels; students with text have as much text as they have beside all labels. Epochs are chosen as there.' % percentage,
+      },
+      // Differences are larger than with all labels.
+      local each(make) = {
+        [percentage]: make(percentage) + { rows: with_three_seeds(super.rows) }
         for percentage in ['10', '1']
       },
+      few_labels:: each(few),
+      few_labels_encoders(encoder):: each(function(percentage)
+        local labels = own[percentage];
+        local students = own.students('rest_encoder', own.with_rest(labels), ['ensemble', 'encoder']);
+        few(percentage) + with_encoder(encoder, labels) + {
+          description: super.description + ' In rows with `rest`, they read no raw text, but the labelled sentences whose labels nobody has.',
+          rows+: students.rows,
+          contrasts+: students.contrasts + [
+            own.contrast('rest_encoder_structural', 'text_encoder_structural'),
+          ],
+        }),
     },
 
   // A student with a sixth of a teacher's units, so that there is a gap to close.
