@@ -25,7 +25,7 @@ local parts(task) = {
     epochs: times * task.epochs,
     teacher_epochs: times * task.teacher_epochs,
     // What is left of the labelled sentences.
-    rest: task.train + std.strReplace(part, '#fold', '#not-fold'),
+    rest:: task.train + std.strReplace(part, '#fold', '#not-fold'),
     // For an encoder that is fine-tuned.
     fine_tuned:: tasks.on_part(task, part, 400 / times) {
       teacher_epochs: 5 * times,
@@ -52,7 +52,8 @@ local parts(task) = {
   with_samples(own): with_unlabelled(
     own, { type: 'ngram_text', reader: task.reader, max_instances: task.samples }, [own.train]
   ),
-  // Not raw text, but the rest of the labelled sentences, without their labels. There are fewer of them.
+  // Not raw text, but the rest of the labelled sentences, without their labels. They are fewer, and read twice as
+  // often.
   with_rest(own): with_unlabelled(own, task.reader, [own.rest]) { epochs: 2 * super.epochs },
 
   // What all runs have: the words and tags of all labelled sentences, whatever part of them a model learns
