@@ -1,5 +1,6 @@
 """Figures as small SVG: elements for a page, and files of several of them."""
 
+import hashlib
 import html
 import io
 import re
@@ -37,8 +38,7 @@ _DARK = ";".join(
 )
 _STYLE = (
     # Text without a colour of its own is black.
-    f"<style>svg{{fill:{_VARIABLES[_INK]}}}"
-    f"@media(prefers-color-scheme:dark){{svg{{{_DARK}}}}}</style>"
+    f"svg{{fill:{_VARIABLES[_INK]}}}@media(prefers-color-scheme:dark){{svg{{{_DARK}}}}}"
 )
 
 
@@ -76,11 +76,15 @@ def element(label: str, figure: "Figure") -> str:
     body = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), body)
     colours = f"(?<=: )({'|'.join(map(re.escape, _VARIABLES))})"
     body = re.sub(colours, lambda colour: _VARIABLES[colour[0]], body)
+    # The same few styles come again and again, and would be two fifths of the text.
+    classes = {style: _class(style) for style in re.findall(r'style="([^"]*)"', body)}
+    body = re.sub(r'style="([^"]*)"', lambda style: f'class="{classes[style[1]]}"', body)
+    styles = "".join(f".{name}{{{style}}}" for style, name in classes.items())
     fonts = ", ".join(matplotlib.rcParams["font.sans-serif"])
     return (
         f'<svg {view_box[0]} role="img" aria-label="{html.escape(label)}" '
         f'font-family="{html.escape(fonts)}, sans-serif" stroke-linejoin="round">'
-        f"{_STYLE}{body}"
+        f"<style>{_STYLE}{styles}</style>{body}"
     )
 
 
@@ -122,6 +126,11 @@ def _size(one: str) -> Tuple[float, float]:
     found = re.search(r'viewBox="0 0 (\S+) (\S+)"', one)
     assert found is not None
     return float(found[1]), float(found[2])
+
+
+def _class(style: str) -> str:
+    """By its content, as the figures of a page share their classes."""
+    return f"s{hashlib.sha256(style.encode()).hexdigest()[:6]}"
 
 
 def _rounded(tag: str) -> str:

@@ -89,6 +89,22 @@ def test_on_a_dark_page_ink_is_light():
     assert not re.search("(fill|stroke): #(000000|ffffff)", svg)
 
 
+def test_styles_are_classes_that_a_page_can_share():
+    rules = []
+    for colour in ("#123456", "#654321"):
+        figure = Figure()
+        figure.subplots().plot([1, 2], color=colour)
+        with matplotlib.rc_context(SETTINGS):
+            svg = element(colour, figure)
+        assert "style=" not in svg
+        rules.append(dict(re.findall(r"\.(s\w+)\{([^}]*)\}", svg)))
+        assert set(re.findall('class="([^"]*)"', svg)) == set(rules[-1])
+    # One name never means two styles, nor two names one.
+    shared = {**rules[0], **rules[1]}
+    assert all(shared[name] == style for name, style in rules[0].items())
+    assert len(set(shared.values())) == len(shared) < sum(map(len, rules))
+
+
 def test_rows_are_told_apart(tmp_path):
     make_results(tmp_path, rows=("baseline", *OBJECTIVES), groups=("crf", "softmax"), seeds=(1,))
     styles = _Plots(Comparison.read(tmp_path)).styles
